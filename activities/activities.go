@@ -1,0 +1,66 @@
+// Package activities holds the steps of a run that do I/O: discover lists the tools of an MCP server, model_turn asks the model,
+// mcp_call calls a tool. Each has a file with its input, its result and its method, in that order.
+//
+// An activity's failure is one of three kinds (see errors.go). A tool's own failure is data: an mcp_call item with its error set,
+// which the model reads. A passing fault is a retryable error, which Temporal, and nothing else, retries. A broken contract is a
+// non-retryable error with a stable type. Only discover and model_turn can fail a run.
+//
+// Inputs and results are what history keeps, so they hold no secrets (see [Endpoint]) and no long values (see
+// [perdure/internal/blob.Value]).
+package activities
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/worker"
+
+	"perdure/internal/blob"
+	"perdure/internal/mcpclient"
+	"perdure/internal/model"
+	"perdure/internal/secret"
+)
+
+// The names under which activities are registered. They are part of every history: they never change.
+const (
+	DiscoverName  = "discover"
+	ModelTurnName = "model_turn"
+	MCPCallName   = "mcp_call"
+)
+
+// Options are what activities need. All fields are required.
+type Options struct {
+	Blobs  *blob.Store
+	MCP    *mcpclient.Client
+	Models *model.Client
+	Sealer *secret.Sealer
+	Logger *slog.Logger
+	// HeartbeatEvery is how often a running step tells the server that it is alive. A third of the heartbeat timeout, so that
+	// two may be lost.
+	HeartbeatEvery time.Duration
+	// MaxToolOutput is how many bytes of one tool's output the model gets to see; the item keeps all of it.
+	MaxToolOutput int
+}
+
+// Activities are the steps of a run. They keep no state between calls but caches, so any worker can run any step.
+type Activities struct {
+	Options
+}
+
+// New returns the activities.
+func New(o Options) (*Activities, error) {
+	if o.Blobs == nil || o.MCP == nil || o.Models == nil || o.Sealer == nil || o.Logger == nil ||
+		o.HeartbeatEvery <= 0 || o.MaxToolOutput <= 0 {
+		return nil, errors.New("activities: every option is required")
+	}
+	return &Activities{o}, nil
+}
+
+// Register makes a worker run the activities.
+func (a *Activities) Register(r worker.ActivityRegistry) {
+	r.RegisterActivityWithOptions(a.Discover, activity.RegisterOptions{Name: DiscoverName})
+	r.RegisterActivityWithOptions(a.ModelTurn, activity.RegisterOptions{Name: ModelTurnName})
+	r.RegisterActivityWithOptions(a.MCPCall, activity.RegisterOptions{Name: MCPCallName})
+}

@@ -1,0 +1,97 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"perdure/internal/blob"
+	"perdure/internal/mcpclient"
+	"perdure/internal/model"
+)
+
+// Types of the errors that activities return. Workflows and starters classify by them, and old histories contain them: they
+// never change.
+const (
+	// ErrTypeDiscovery: an MCP server's tools could not be listed. The message is fit for the client.
+	ErrTypeDiscovery = "mcp_discovery"
+	// ErrTypeMCPCall: an MCP call was not made and may be tried again.
+	ErrTypeMCPCall = "mcp_call"
+	// ErrTypeModel: the model's provider failed. The message is fit for the client.
+	ErrTypeModel = "model"
+	// ErrTypeStorage: a large value could not be read or written.
+	ErrTypeStorage = "storage"
+	// ErrTypeBroken: the run can never go on, because of its configuration rather than its input.
+	ErrTypeBroken = "broken"
+)
+
+// maxEmptyAnswers is how often a model may answer with nothing before that is its answer.
+const maxEmptyAnswers = 3
+
+// broken is for what no retry mends: a keyset that cannot open what it should, a provider that is gone from the configuration.
+func broken(err error) error {
+	return temporal.NewApplicationErrorWithOptions(err.Error(), ErrTypeBroken, temporal.ApplicationErrorOptions{NonRetryable: true})
+}
+
+// storageError says whether a failure of the blob store may pass. A blob that is missing may still be on its way to a
+// replicated file system, so only what can never become right is final.
+func storageError(err error) error {
+	final := errors.Is(err, blob.ErrTooLarge) || errors.Is(err, blob.ErrCorrupt)
+	return temporal.NewApplicationErrorWithOptions(err.Error(), ErrTypeStorage, temporal.ApplicationErrorOptions{NonRetryable: final})
+}
+
+func discoveryError(ctx context.Context, label string, err error) error {
+	if activityCancelled(ctx) {
+		return ctx.Err()
+	}
+	message := fmt.Sprintf("MCP server %q could not be initialized", label)
+	options := temporal.ApplicationErrorOptions{NonRetryable: true}
+	var fault *mcpclient.Error
+	if errors.As(err, &fault) {
+		message += fmt.Sprintf(" (stage %s): %s", fault.Stage, fault.Message)
+		options.NonRetryable = !fault.Temporary
+		options.NextRetryDelay = min(fault.RetryAfter, maxRetryAfter)
+	}
+	return temporal.NewApplicationErrorWithOptions(message, ErrTypeDiscovery, options)
+}
+
+func modelError(ctx context.Context, err error) error {
+	if activityCancelled(ctx) {
+		return ctx.Err()
+	}
+	var fault *model.Error
+	if !errors.As(err, &fault) {
+		return temporal.NewApplicationErrorWithOptions("the model could not be asked", ErrTypeModel, temporal.ApplicationErrorOptions{})
+	}
+	final := !fault.Temporary
+	if fault.Kind == model.KindEmpty && activity.GetInfo(ctx).Attempt >= maxEmptyAnswers {
+		final = true
+	}
+	return temporal.NewApplicationErrorWithOptions(fault.Error(), ErrTypeModel,
+		temporal.ApplicationErrorOptions{NonRetryable: final, NextRetryDelay: min(fault.RetryAfter, maxRetryAfter)})
+}
+
+// callRetry returns the error that makes Temporal try an MCP call again, or nil when the failure must go to the model.
+func callRetry(ctx context.Context, in MCPCallInput, err error) error {
+	var fault *mcpclient.Error
+	if !errors.As(err, &fault) || !fault.Temporary || activity.GetInfo(ctx).Attempt >= in.Attempts {
+		return nil
+	}
+	if !fault.Sent.NeverRan() && !in.Repeatable {
+		return nil
+	}
+	return temporal.NewApplicationErrorWithOptions(fault.Error(), ErrTypeMCPCall,
+		temporal.ApplicationErrorOptions{NextRetryDelay: min(fault.RetryAfter, maxRetryAfter)})
+}
+
+// maxRetryAfter bounds how long a server or provider may make a run wait between two attempts.
+const maxRetryAfter = 5 * time.Minute
+
+// activityCancelled reports whether the step was cancelled. Its time being over is not that, but a failure like others.
+func activityCancelled(ctx context.Context) bool {
+	return errors.Is(ctx.Err(), context.Canceled)
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// banner tells a newcomer where everything is, and what to type next.
+func (d *devServer) banner() {
+	model := d.config.Models.Default
+	if model == "" {
+		model = "(name one in each request)"
+	}
+	fmt.Fprintf(d.out, `
+Perdure is ready.
+
+  API              %s
+  Temporal Web UI  %s
+  API key          %s
+                   kept in %s
+  Model            %s
+  Demo MCP server  %s
+  State            %s
+
+`, d.http, orNone(d.uiURL), d.apiKey.Reveal(), filepath.Join(d.dir, "api-key"), model, d.demo.MCPURL, d.dir)
+	if d.scripted() {
+		fmt.Fprint(d.out, `The model is a script, not a language model: it picks a tool by its name and quotes what the tool says.
+Set OPENAI_API_KEY, or name a provider in a configuration file, and start again for real answers.
+
+`)
+	}
+	fmt.Fprintf(d.out, `Try it:
+
+  curl -s %s/v1/responses \
+    -H "Authorization: Bearer %s" \
+    -H "Content-Type: application/json" \
+    -d '{
+      "model": "%s",
+      "input": "Use DeepWiki to explain what the perplexityai/perplexity-py repository does.",
+      "tools": [{"type": "mcp", "server_label": "deepwiki", "server_url": "%s"}]
+    }'
+
+Then open the run in the Temporal Web UI. Ctrl-C stops everything.
+`, d.http, d.apiKey.Reveal(), d.config.Models.Default, d.demo.MCPURL)
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}

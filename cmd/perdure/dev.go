@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+
+	"perdure/config"
+	"perdure/internal/demo"
+	"perdure/internal/secret"
+	"perdure/internal/temporaldev"
+	"perdure/starter"
+	"perdure/worker"
+)
+
+const defaultDataDir = ".perdure"
+
+func newDev() *cobra.Command {
+	var ports devPorts
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run everything on this machine, with nothing else installed",
+		Long: `Run a Temporal server with its Web UI, a worker and the API on this machine. State lives below one directory and survives
+a restart. Without a model of your own, a script plays the model, so that you can see a run.
+
+To use a model, set OPENAI_API_KEY (and OPENAI_BASE_URL for another provider that speaks OpenAI's API), or name providers
+in a configuration file. To use a Temporal server that runs already, set TEMPORAL_ADDRESS.`,
+		Example: "  perdure dev\n  OPENAI_API_KEY=sk-… perdure dev --http 127.0.0.1:9000",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runDev(cmd, ports) },
+	}
+	bind(cmd.Flags(), "http", "http.address", "`ADDR` to serve the API on; port 0 takes a free one (default 127.0.0.1:8080)")
+	bind(cmd.Flags(), "data", "data.dir", "`DIR` below which everything lives (default "+defaultDataDir+")")
+	cmd.Flags().StringVar(&ports.temporal, "temporal", "127.0.0.1:7233", "`ADDR` for the Temporal server; port 0 takes a free one")
+	cmd.Flags().StringVar(&ports.ui, "temporal-ui", "127.0.0.1:8233", "`ADDR` for the Temporal Web UI; port 0 takes a free one, \"off\" is none")
+	return cmd
+}
+
+type devPorts struct{ temporal, ui string }
+
+// devServer is what a running "perdure dev" consists of.
+type devServer struct {
+	config    config.Config
+	logger    *slog.Logger
+	out       io.Writer
+	parts     stages
+	demo      *demo.Demo
+	apiKey    secret.String
+	temporal  client.Client
+	uiURL     string
+	dir, http string
+}
+
+func runDev(cmd *cobra.Command, ports devPorts) (err error) {
+	c, err := loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	if c.Data.Dir == "" {
+		c.Data.Dir = defaultDataDir
+	}
+	ctx := cmd.Context()
+	unlock, err := lockDir(c.Data.Dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	d := &devServer{config: c, dir: c.Data.Dir, logger: newLogger(c.Log, cmd.ErrOrStderr()), out: cmd.OutOrStdout()}
+	if d.apiKey, err = openAPIKey(filepath.Join(d.dir, "api-key")); err != nil {
+		return err
+	}
+	// First of all the address that is most likely to be taken: to find out after the Temporal server has started would be late.
+	listener, err := listen(c.HTTP.Address, "--http")
+	if err != nil {
+		return err
+	}
+	d.http = "http://" + listener.Addr().String()
+	defer func() {
+		if err != nil {
+			listener.Close()
+		}
+	}()
+	if err := d.startTemporal(ctx, ports, cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	if err := d.startRest(ctx, listener); err != nil {
+		d.parts.stop() //nolint:errcheck // the first error is the one to show
+		return err
+	}
+	defer d.temporal.Close()
+	d.banner()
+	err = d.parts.wait(ctx)
+	fmt.Fprintln(d.out, "\nPerdure has stopped. Runs that were under way go on when it starts again.")
+	return err
+}
+
+// startTemporal starts the embedded server, unless the environment or the configuration names another.
+func (d *devServer) startTemporal(ctx context.Context, ports devPorts, stderr io.Writer) error {
+	if os.Getenv("TEMPORAL_ADDRESS") != "" || d.config.Temporal.Address != "" {
+		d.uiURL = d.config.Temporal.UIURL
+		return nil
+	}
+	server, err := temporaldev.Supervise(ctx, temporaldev.Options{
+		DB:       filepath.Join(d.dir, "temporal.db"),
+		Listen:   ports.temporal,
+		UI:       ports.ui,
+		Log:      stderr,
+		Progress: stderr,
+	})
+	if err != nil {
+		return err
+	}
+	d.config.Temporal.Address = server.Address
+	d.uiURL = server.UI
+	d.parts.start(ctx, "Temporal server", server.Run)
+	return nil
+}
+
+func (d *devServer) startRest(ctx context.Context, listener net.Listener) error {
+	if err := d.startModel(ctx); err != nil {
+		return err
+	}
+	var err error
+	if d.temporal, err = dialTemporal(d.config.Temporal, d.logger); err != nil {
+		return err
+	}
+	registerCtx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	if _, err := registerSearchAttributes(registerCtx, d.temporal, namespaceOf(d.config.Temporal)); err != nil {
+		return err
+	}
+	blobs, err := openBlobs(d.config)
+	if err != nil {
+		return err
+	}
+	sealer, err := openSealer(d.config)
+	if err != nil {
+		return err
+	}
+	catalog, err := newCatalog(d.config.Models)
+	if err != nil {
+		return err
+	}
+	steps, closeSteps, err := newActivities(d.config, blobs, sealer, catalog, d.logger)
+	if err != nil {
+		return err
+	}
+	d.config.Auth.APIKeys = append(d.config.Auth.APIKeys, config.APIKey{
+		Name: "dev", Key: d.apiKey, Organization: "default", User: "dev",
+	})
+	options, err := starterOptions(d.config, d.temporal, blobs, sealer, catalog, d.logger)
+	if err != nil {
+		return err
+	}
+	d.parts.start(ctx, "worker", func(ctx context.Context) error {
+		defer closeSteps()
+		return worker.Run(ctx, d.temporal, steps, workerOptions(d.config, d.logger))
+	})
+	d.parts.start(ctx, "API", func(ctx context.Context) error { return starter.Run(ctx, listener, options) })
+	return nil
+}
+
+// startModel makes sure that there is a model to ask: the configured ones, the one that OPENAI_API_KEY pays for, or the script.
+func (d *devServer) startModel(ctx context.Context) error {
+	var err error
+	if d.demo, err = demo.Start(ctx, demo.Options{Address: rememberedAddress(d.dir)}); err != nil {
+		return err
+	}
+	rememberAddress(d.dir, d.demo.Origin)
+	d.parts.start(ctx, "demo", d.demo.Run)
+	network := &d.config.Network
+	network.AllowOrigins = append(network.AllowOrigins, d.demo.Origin)
+	models := &d.config.Models
+	if key := os.Getenv("OPENAI_API_KEY"); key != "" && len(models.Providers) == 0 {
+		base := os.Getenv("OPENAI_BASE_URL")
+		if base == "" {
+			base = "https://api.openai.com/v1"
+		}
+		models.Providers = map[string]config.Provider{"openai": {BaseURL: base, APIKey: secret.New(key)}}
+		if models.Default == "" {
+			models.Default = seedModel
+		}
+	}
+	if len(models.Providers) > 0 {
+		return d.config.Validate()
+	}
+	script := config.Provider{BaseURL: d.demo.ModelBaseURL}
+	script.Models = []string{"scripted"}
+	// The script also answers to the model's name that Perplexity's and OpenAI's examples use, so that they can be pasted.
+	alias := script
+	alias.Models = []string{"gpt-5.5"}
+	models.Providers = map[string]config.Provider{"demo": script, "openai": alias}
+	models.Default = demoModel
+	return nil
+}
+
+const (
+	demoModel = "demo/scripted"
+	seedModel = "openai/gpt-5.5"
+
+)
+
+func (d *devServer) scripted() bool { return d.config.Models.Default == demoModel }

@@ -1,0 +1,53 @@
+// Command perdure runs the Agent API: all of it on one machine ("perdure dev"), or its parts ("perdure starter", "perdure worker").
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal drains; a second one ends the process at once.
+	context.AfterFunc(ctx, restore)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main without the process around it. It returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintf(stderr, "perdure: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "perdure",
+		Short: "A self-hosted Agent API whose every response is a durable workflow",
+		Long: `Perdure serves POST /v1/responses, as OpenAI's and Perplexity's SDKs speak it, and runs every response as a
+Temporal workflow: discovery of MCP servers, model turns and tool calls are retried steps, so that a run
+survives the crash of any process.
+
+Start with "perdure dev", which needs nothing else.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version(),
+	}
+	root.PersistentFlags().String("config", "", "configuration `FILE` (YAML; default: PERDURE_CONFIG, or none)")
+	root.AddCommand(newDev(), newStarter(), newWorker(), newMigrate(), newHealthcheck())
+	return root
+}

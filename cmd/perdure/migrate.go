@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"perdure/workflows"
+)
+
+func newMigrate() *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "Prepare a Temporal namespace: register the search attributes of runs",
+		Long: `Register the search attributes by which runs can be found in the Temporal Web UI. It may be repeated. "perdure dev" does
+it by itself. On Temporal Cloud, where clients may not register attributes, add those that the error names by hand.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			temporal, err := dialTemporal(c.Temporal, newLogger(c.Log, cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			defer temporal.Close()
+			ctx, cancel := context.WithTimeout(cmd.Context(), migrateTimeout)
+			defer cancel()
+			added, err := registerSearchAttributes(ctx, temporal, namespaceOf(c.Temporal))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "search attributes: %d added, %d in all\n", added, len(searchAttributes()))
+			return nil
+		},
+	}
+}
+
+const migrateTimeout = time.Minute
+
+func searchAttributes() map[string]enumspb.IndexedValueType {
+	keys := []temporal.SearchAttributeKey{
+		workflows.Organization, workflows.User, workflows.Model, workflows.Servers, workflows.Status,
+	}
+	types := make(map[string]enumspb.IndexedValueType, len(keys))
+	for _, k := range keys {
+		types[k.GetName()] = k.GetValueType()
+	}
+	return types
+}
+
+// registerSearchAttributes adds what the namespace lacks, and returns how many that were.
+func registerSearchAttributes(ctx context.Context, c client.Client, namespace string) (int, error) {
+	service := c.OperatorService()
+	have, err := service.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err != nil {
+		return 0, fmt.Errorf("list search attributes of namespace %q: %w", namespace, err)
+	}
+	missing := map[string]enumspb.IndexedValueType{}
+	for name, want := range searchAttributes() {
+		got, ok := have.GetCustomAttributes()[name]
+		switch {
+		case !ok:
+			missing[name] = want
+		case got != want:
+			return 0, fmt.Errorf("search attribute %s has type %s in namespace %q and must have %s: remove it there first", name, got, namespace, want)
+		}
+	}
+	if len(missing) == 0 {
+		return 0, nil
+	}
+	_, err = service.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: missing})
+	var exists *serviceerror.AlreadyExists
+	if err != nil && !errors.As(err, &exists) {
+		return 0, fmt.Errorf("add search attributes %v to namespace %q: %w", missing, namespace, err)
+	}
+	return len(missing), nil
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	tlog "go.temporal.io/sdk/log"
+
+	"perdure/activities"
+	"perdure/config"
+	"perdure/internal/blob"
+	"perdure/internal/identity"
+	"perdure/internal/mcpclient"
+	"perdure/internal/model"
+	"perdure/internal/secret"
+	"perdure/starter"
+	"perdure/worker"
+	"perdure/workflows"
+)
+
+// Here configuration becomes parts: every package gets plain values, and none of them knows the configuration.
+
+// blobCacheBytes is how much memory a process spends on blobs that it used lately.
+const blobCacheBytes = 64 << 20
+
+// dialTemporal returns a client that connects when it is first used. What the configuration leaves open comes from Temporal's own
+// environment variables and profiles.
+func dialTemporal(c config.Temporal, logger *slog.Logger) (client.Client, error) {
+	o, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return nil, fmt.Errorf("temporal: %w", err)
+	}
+	if c.Address != "" {
+		o.HostPort = c.Address
+	}
+	if c.Namespace != "" {
+		o.Namespace = c.Namespace
+	}
+	o.Logger = tlog.NewStructuredLogger(logger.With("component", "temporal"))
+	return client.NewLazyClient(o)
+}
+
+func openBlobs(c config.Config) (*blob.Store, error) {
+	if err := c.RequireDataDir(); err != nil {
+		return nil, err
+	}
+	return blob.Open(c.BlobDir(), blobCacheBytes)
+}
+
+func openSealer(c config.Config) (*secret.Sealer, error) {
+	if !c.Secrets.Keyset.IsZero() {
+		return secret.ParseKeyset([]byte(c.Secrets.Keyset.Reveal()))
+	}
+	return secret.OpenKeysetFile(c.KeysetFile())
+}
+
+func newCatalog(c config.Models) (*model.Catalog, error) {
+	providers := make([]model.Provider, 0, len(c.Providers))
+	for name, p := range c.Providers {
+		headers := make(map[string]secret.String, len(p.Headers))
+		for k, v := range p.Headers {
+			headers[k] = v
+		}
+		providers = append(providers, model.Provider{
+			Name: name, BaseURL: p.BaseURL, APIKey: p.APIKey, Headers: headers, Models: p.Models, Quirks: model.Quirks(p.Quirks),
+		})
+	}
+	return model.NewCatalog(providers, c.Default)
+}
+
+func newKeyring(keys []config.APIKey) (*identity.Keyring, error) {
+	known := make(map[identity.KeyHash]identity.Principal, len(keys))
+	for _, k := range keys {
+		known[k.Digest()] = identity.Principal{Organization: k.Organization, User: k.User, Key: k.Name}
+	}
+	return identity.NewKeyring(known)
+}
+
+func networkPolicy(c config.Network) mcpclient.NetworkPolicy {
+	return mcpclient.NetworkPolicy{AllowNetworks: c.AllowNetworks, AllowOrigins: c.AllowOrigins}
+}
+
+// certificates returns the system's roots with those of the file added; nil means the system's alone.
+func certificates(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("network.ca_file: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, err
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("network.ca_file: has no certificate in PEM form")
+	}
+	return pool, nil
+}
+
+// newActivities also returns a function that closes what the activities hold open.
+func newActivities(c config.Config, blobs *blob.Store, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (*activities.Activities, func(), error) {
+	roots, err := certificates(c.Network.CAFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	mcp, err := mcpclient.New(mcpclient.Options{
+		Network:              networkPolicy(c.Network),
+		RootCAs:              roots,
+		ListTimeout:          c.Limits.Discovery.Timeout,
+		CallTimeout:          c.Limits.Call.Timeout,
+		MaxListBytes:         int64(c.Limits.ListBytes),
+		MaxCallBytes:         int64(c.Limits.CallBytes),
+		MaxSchemaBytes:       int(c.Limits.SchemaBytes),
+		PerServerConcurrency: c.Limits.ParallelCallsPerServer,
+		Logger:               logger,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	models, err := model.New(model.Options{Catalog: catalog, Timeout: c.Limits.Model.Timeout, Logger: logger})
+	if err != nil {
+		return nil, nil, err
+	}
+	steps, err := activities.New(activities.Options{
+		Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger,
+		HeartbeatEvery: c.Limits.Model.Heartbeat / 3,
+		MaxToolOutput:  int(c.Limits.ToolOutputToModel),
+	})
+	return steps, mcp.Close, err
+}
+
+func workerOptions(c config.Config, logger *slog.Logger) worker.Options {
+	return worker.Options{
+		TaskQueue:        c.Temporal.TaskQueue,
+		MaxActivities:    c.Worker.MaxConcurrentActivities,
+		MaxWorkflowTasks: c.Worker.MaxConcurrentWorkflowTasks,
+		StopGrace:        c.Worker.StopGrace,
+		Logger:           logger,
+	}
+}
+
+func starterOptions(c config.Config, temporal client.Client, blobs *blob.Store, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (starter.Options, error) {
+	keys, err := newKeyring(c.Auth.APIKeys)
+	return starter.Options{
+		Temporal: temporal, TaskQueue: c.Temporal.TaskQueue,
+		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: networkPolicy(c.Network),
+		Limits: starterLimits(c), Logger: logger,
+	}, err
+}
+
+func starterLimits(c config.Config) starter.Limits {
+	return starter.Limits{
+		Body:              int64(c.HTTP.MaxBody),
+		MCPServers:        c.Limits.MCPServers,
+		MaxSteps:          c.Limits.MaxSteps,
+		MaxStepsCap:       c.Limits.MaxStepsCap,
+		MaxToolCalls:      c.Limits.MaxToolCalls,
+		RunTimeout:        c.Limits.RunTimeout,
+		ReadHeaderTimeout: c.HTTP.ReadHeaderTimeout,
+		Grace:             c.HTTP.ShutdownGrace,
+		Run: workflows.Limits{
+			Tools:                  c.Limits.Tools,
+			ParallelCalls:          c.Limits.ParallelCalls,
+			ParallelCallsPerServer: c.Limits.ParallelCallsPerServer,
+			DiscoveryTimeout:       c.Limits.Discovery.Timeout,
+			DiscoveryAttempts:      int32(c.Limits.Discovery.Attempts),
+			ModelTimeout:           c.Limits.Model.Timeout,
+			ModelAttempts:          int32(c.Limits.Model.Attempts),
+			CallTimeout:            c.Limits.Call.Timeout,
+			CallAttempts:           int32(c.Limits.Call.Attempts),
+			Heartbeat:              c.Limits.Model.Heartbeat,
+		},
+	}
+}

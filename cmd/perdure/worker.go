@@ -1,0 +1,53 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"perdure/worker"
+)
+
+func newWorker() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Carry out runs from a Temporal server",
+		Long: `Carry out runs: discovery of MCP servers, model turns and tool calls. The Temporal server is the one that
+TEMPORAL_ADDRESS names (with TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_… and profiles, as for every Temporal
+client). Start as many workers as the load needs; a worker that is told to stop hands back what it cannot finish.`,
+		Example: "  TEMPORAL_ADDRESS=temporal:7233 perdure worker --config perdure.yaml",
+		Args:    cobra.NoArgs,
+		RunE:    runWorker,
+	}
+	bind(cmd.Flags(), "data", "data.dir", "`DIR` that holds blobs and the keyset, shared with the starters")
+	return cmd
+}
+
+func runWorker(cmd *cobra.Command, _ []string) error {
+	c, err := loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	logger := newLogger(c.Log, cmd.ErrOrStderr())
+	temporal, err := dialTemporal(c.Temporal, logger)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	blobs, err := openBlobs(c)
+	if err != nil {
+		return err
+	}
+	sealer, err := openSealer(c)
+	if err != nil {
+		return err
+	}
+	catalog, err := newCatalog(c.Models)
+	if err != nil {
+		return err
+	}
+	steps, closeSteps, err := newActivities(c, blobs, sealer, catalog, logger)
+	if err != nil {
+		return err
+	}
+	defer closeSteps()
+	return worker.Run(cmd.Context(), temporal, steps, workerOptions(c, logger))
+}

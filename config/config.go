@@ -1,0 +1,235 @@
+// Package config is the configuration of Perdure as one value. Default returns it complete, Load reads it from a file,
+// the environment and flags, and Validate reports everything that is wrong with it at once. The file example.yaml
+// beside this one documents every key for operators.
+//
+// Only the command line reads this package. It hands the parts to the packages that need them, as plain values.
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"perdure/internal/secret"
+)
+
+// Config is everything an operator can set. Printing it shows no secret.
+type Config struct {
+	HTTP     HTTP     `mapstructure:"http"`
+	Temporal Temporal `mapstructure:"temporal"`
+	Data     Data     `mapstructure:"data"`
+	Secrets  Secrets  `mapstructure:"secrets"`
+	Auth     Auth     `mapstructure:"auth"`
+	Models   Models   `mapstructure:"models"`
+	Network  Network  `mapstructure:"network"`
+	Limits   Limits   `mapstructure:"limits"`
+	Worker   Worker   `mapstructure:"worker"`
+	Log      Log      `mapstructure:"log"`
+}
+
+// HTTP is how the API is served.
+type HTTP struct {
+	Address           string        `mapstructure:"address"`             // host:port; port 0 takes any free one
+	ShutdownGrace     time.Duration `mapstructure:"shutdown_grace"`      // time for open requests to end
+	MaxBody           Bytes         `mapstructure:"max_body"`            // of one request
+	ReadHeaderTimeout time.Duration `mapstructure:"read_header_timeout"` // for the headers of one request
+}
+
+// Temporal is where the runs live. While Address and Namespace are empty, Temporal's own environment configuration
+// decides (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*, and profiles in temporal.toml).
+type Temporal struct {
+	Address   string `mapstructure:"address"` // host:port
+	Namespace string `mapstructure:"namespace"`
+	TaskQueue string `mapstructure:"task_queue"`
+	UIURL     string `mapstructure:"ui_url"` // base URL of Temporal's Web UI, for links; optional
+}
+
+// Data is the directory for what a machine keeps. Worker and starter share it.
+type Data struct {
+	Dir string `mapstructure:"dir"`
+}
+
+// Secrets is the Tink keyset that seals secrets at rest, given in one of three ways; without any it is the file
+// keyset.json in the data directory.
+type Secrets struct {
+	Keyset     secret.String `mapstructure:"keyset"`      // the keyset itself: cleartext JSON
+	KeysetEnv  string        `mapstructure:"keyset_env"`  // name of an environment variable that holds it
+	KeysetFile string        `mapstructure:"keyset_file"` // path; the file is made if it is missing
+}
+
+// Auth is who may call the API.
+type Auth struct {
+	APIKeys []APIKey `mapstructure:"api_keys"`
+}
+
+// APIKey is one key for the API. The key itself is given in exactly one of four ways.
+type APIKey struct {
+	Name         string        `mapstructure:"name"`
+	Key          secret.String `mapstructure:"key"`        // Load fills it from KeyEnv or KeyFile
+	KeyEnv       string        `mapstructure:"key_env"`    // name of an environment variable that holds the key
+	KeyFile      string        `mapstructure:"key_file"`   // path of a file that holds the key
+	KeySHA256    string        `mapstructure:"key_sha256"` // SHA-256 of the key in hexadecimal
+	Organization string        `mapstructure:"organization"`
+	User         string        `mapstructure:"user"` // Load sets it to Name when it is empty
+}
+
+// Models is the model providers and the model for requests that name none.
+type Models struct {
+	Default   string              `mapstructure:"default"` // provider/model; optional
+	Providers map[string]Provider `mapstructure:"providers"`
+}
+
+// Provider is an endpoint that speaks OpenAI's chat completions API. Requests name its models "provider/model".
+type Provider struct {
+	BaseURL    string                   `mapstructure:"base_url"`
+	APIKey     secret.String            `mapstructure:"api_key"`      // Load fills it from APIKeyEnv or APIKeyFile
+	APIKeyEnv  string                   `mapstructure:"api_key_env"`  // name of an environment variable that holds the key
+	APIKeyFile string                   `mapstructure:"api_key_file"` // path of a file that holds the key
+	Headers    map[string]secret.String `mapstructure:"headers"`      // sent with each request; Load adds HeadersEnv
+	HeadersEnv map[string]string        `mapstructure:"headers_env"`  // header → name of an environment variable
+	Models     []string                 `mapstructure:"models"`       // the models on offer; empty passes any name on
+	Timeout    time.Duration            `mapstructure:"timeout"`      // of one model turn; 0 means Limits.Model.Timeout
+	Quirks     Quirks                   `mapstructure:"quirks"`
+}
+
+// Quirks is what a provider does differently from OpenAI.
+type Quirks struct {
+	MaxTokensField      string `mapstructure:"max_tokens_field"` // "max_completion_tokens" or "max_tokens"
+	NoStreamUsage       bool   `mapstructure:"no_stream_usage"`
+	NoParallelToolCalls bool   `mapstructure:"no_parallel_tool_calls"`
+	NoJSONSchema        bool   `mapstructure:"no_json_schema"`
+	StrictSchemas       bool   `mapstructure:"strict_schemas"`
+	SystemRole          string `mapstructure:"system_role"` // "system" or "developer"
+}
+
+// Network is which MCP servers may be reached beyond public addresses over https.
+type Network struct {
+	AllowNetworks []netip.Prefix `mapstructure:"allow_networks"`
+	AllowOrigins  []string       `mapstructure:"allow_origins"` // scheme://host[:port]; the port may be *
+	CAFile        string         `mapstructure:"ca_file"`       // PEM certificates trusted in addition to the system's
+}
+
+// Limits bounds a run. A count is of one run unless it says otherwise.
+type Limits struct {
+	MCPServers             int `mapstructure:"mcp_servers"`
+	Tools                  int `mapstructure:"tools"`          // offered to the model, of all servers together
+	MaxSteps               int `mapstructure:"max_steps"`      // model turns, when the request names no number
+	MaxStepsCap            int `mapstructure:"max_steps_cap"`  // the largest number a request may name
+	MaxToolCalls           int `mapstructure:"max_tool_calls"` // MCP calls; 0 is unlimited
+	ParallelCalls          int `mapstructure:"parallel_calls"`
+	ParallelCallsPerServer int `mapstructure:"parallel_calls_per_server"`
+
+	Discovery DiscoveryLimits `mapstructure:"discovery"`
+	Model     ModelLimits     `mapstructure:"model"`
+	Call      CallLimits      `mapstructure:"call"`
+
+	ListBytes         Bytes         `mapstructure:"list_bytes"`           // one answer to tools/list
+	CallBytes         Bytes         `mapstructure:"call_bytes"`           // one answer to tools/call
+	SchemaBytes       Bytes         `mapstructure:"schema_bytes"`         // one tool's input schema
+	ToolOutputToModel Bytes         `mapstructure:"tool_output_to_model"` // beyond it the model sees a cut text
+	RunTimeout        time.Duration `mapstructure:"run_timeout"`
+}
+
+// DiscoveryLimits bounds the listing of one MCP server's tools.
+type DiscoveryLimits struct {
+	Timeout  time.Duration `mapstructure:"timeout"` // of one attempt
+	Attempts int           `mapstructure:"attempts"`
+}
+
+// ModelLimits bounds one model turn.
+type ModelLimits struct {
+	Timeout   time.Duration `mapstructure:"timeout"` // of one attempt
+	Attempts  int           `mapstructure:"attempts"`
+	Heartbeat time.Duration `mapstructure:"heartbeat"` // a turn whose worker is silent for longer is given to another one
+}
+
+// CallLimits bounds one MCP tool call.
+type CallLimits struct {
+	Timeout  time.Duration `mapstructure:"timeout"`  // of one attempt
+	Attempts int           `mapstructure:"attempts"` // where a repetition is safe
+}
+
+// Worker is how much one worker process does at the same time.
+type Worker struct {
+	MaxConcurrentActivities    int           `mapstructure:"max_concurrent_activities"`
+	MaxConcurrentWorkflowTasks int           `mapstructure:"max_concurrent_workflow_tasks"`
+	StopGrace                  time.Duration `mapstructure:"stop_grace"` // time for running activities to end
+}
+
+// Log is what the processes write about themselves.
+type Log struct {
+	Level  slog.Level `mapstructure:"level"`
+	Format string     `mapstructure:"format"` // "text" or "json"
+}
+
+// Default returns the configuration that holds where an operator sets nothing.
+func Default() Config {
+	return Config{
+		HTTP: HTTP{
+			Address:           "127.0.0.1:8080",
+			ShutdownGrace:     20 * time.Second,
+			MaxBody:           32 * MiB,
+			ReadHeaderTimeout: 10 * time.Second,
+		},
+		Temporal: Temporal{TaskQueue: "perdure"},
+		Limits: Limits{
+			MCPServers:             16,
+			Tools:                  128,
+			MaxSteps:               10,
+			MaxStepsCap:            100,
+			ParallelCalls:          16,
+			ParallelCallsPerServer: 8,
+			Discovery:              DiscoveryLimits{Timeout: 15 * time.Second, Attempts: 3},
+			Model:                  ModelLimits{Timeout: 10 * time.Minute, Attempts: 6, Heartbeat: 5 * time.Second},
+			Call:                   CallLimits{Timeout: 5 * time.Minute, Attempts: 4},
+			ListBytes:              4 * MiB,
+			CallBytes:              8 * MiB,
+			SchemaBytes:            64 * KiB,
+			ToolOutputToModel:      100 * KB,
+			RunTimeout:             24 * time.Hour,
+		},
+		Worker: Worker{
+			MaxConcurrentActivities:    200,
+			MaxConcurrentWorkflowTasks: 100,
+			StopGrace:                  20 * time.Second,
+		},
+		Log: Log{Level: slog.LevelInfo, Format: "text"},
+	}
+}
+
+// RequireDataDir reports that no data directory is set. Worker and starter cannot work without one; other commands can.
+func (c Config) RequireDataDir() error {
+	if c.Data.Dir == "" {
+		return errors.New("data.dir: is not set: name a directory that this process can write and " +
+			"that worker and starter share (PERDURE_DATA_DIR)")
+	}
+	return nil
+}
+
+// BlobDir is the directory of large payloads.
+func (c Config) BlobDir() string { return filepath.Join(c.Data.Dir, "blobs") }
+
+// KeysetFile is the file of the keyset. It matters only while Secrets.Keyset is empty.
+func (c Config) KeysetFile() string {
+	if c.Secrets.KeysetFile != "" {
+		return c.Secrets.KeysetFile
+	}
+	return filepath.Join(c.Data.Dir, "keyset.json")
+}
+
+// Digest returns the SHA-256 of the key, in whichever way the key was given. The API compares keys by it. It is
+// meaningful in a configuration that Validate accepts.
+func (k APIKey) Digest() [sha256.Size]byte {
+	if k.KeySHA256 == "" {
+		return sha256.Sum256([]byte(k.Key.Reveal()))
+	}
+	var digest [sha256.Size]byte
+	if decoded, err := hex.DecodeString(k.KeySHA256); err == nil {
+		copy(digest[:], decoded)
+	}
+	return digest
+}

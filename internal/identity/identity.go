@@ -1,0 +1,55 @@
+// Package identity says who a caller is.
+package identity
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+)
+
+// Principal is an authenticated caller. Everything that a caller owns is scoped to its organization and user.
+type Principal struct {
+	Organization string
+	User         string
+	// Key is the name of the API key, for logs.
+	Key string
+}
+
+// KeyHash is the SHA-256 of an API key. Keys are random and long, so a fast hash is enough to keep them unreadable.
+type KeyHash [sha256.Size]byte
+
+// HashKey returns the hash under which a key is known.
+func HashKey(key string) KeyHash { return sha256.Sum256([]byte(key)) }
+
+// ParseKeyHash reads 64 hexadecimal digits.
+func ParseKeyHash(s string) (KeyHash, error) {
+	var h KeyHash
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(h) {
+		return h, errors.New("must be 64 hexadecimal digits, the SHA-256 of the key")
+	}
+	copy(h[:], b)
+	return h, nil
+}
+
+// Keyring knows the API keys of a deployment. It is safe for concurrent use.
+type Keyring struct {
+	keys map[KeyHash]Principal
+}
+
+// NewKeyring returns a keyring of the given keys.
+func NewKeyring(keys map[KeyHash]Principal) (*Keyring, error) {
+	for _, p := range keys {
+		if p.Organization == "" || p.User == "" {
+			return nil, fmt.Errorf("identity: API key %q has no organization or no user", p.Key)
+		}
+	}
+	return &Keyring{keys: keys}, nil
+}
+
+// Authenticate returns whom a key belongs to. It looks the key's hash up, so its time says nothing about the keys themselves.
+func (k *Keyring) Authenticate(key string) (Principal, bool) {
+	p, ok := k.keys[HashKey(key)]
+	return p, ok
+}

@@ -1,0 +1,204 @@
+package responses
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"regexp"
+	"strings"
+)
+
+// Bounds of a request's parts. The size of the whole body is the HTTP layer's to bound.
+const (
+	maxModels       = 5
+	maxModelName    = 256
+	maxInputItems   = 20_000
+	maxTools        = 512
+	maxAllowedTools = 1024
+	maxToolName     = 128
+	maxMetadata     = 16
+	maxMetadataKey  = 64
+	maxMetadataText = 512
+	maxLabel        = 512
+	// MinOutputTokens is the least that max_output_tokens may ask for, as at OpenAI.
+	MinOutputTokens = 16
+	// MaxSteps is the most model turns that a request may ask for.
+	MaxSteps = 100
+)
+
+var (
+	labelPattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+	efforts      = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+)
+
+// DecodeRequest reads a request body. Its error is always an [*Error] with HTTP status 400.
+func DecodeRequest(body []byte) (*Request, error) {
+	if err := checkWellFormed(body); err != nil {
+		return nil, err
+	}
+	r := &reader{}
+	body = bytes.TrimSpace(body)
+	if !isObject(body) {
+		return nil, Invalid("", "the request body must be a JSON object")
+	}
+	o := r.object("", body)
+	req := decodeRequest(o)
+	o.done()
+	if r.err != nil {
+		return nil, r.err
+	}
+	return req, nil
+}
+
+func decodeRequest(o *object) *Request {
+	req := &Request{
+		Models:           decodeModels(o),
+		Instructions:     o.string("instructions", math.MaxInt),
+		MaxSteps:         o.int("max_steps", 1, MaxSteps),
+		MaxToolCalls:     o.int("max_tool_calls", 0, math.MaxInt32),
+		MaxOutputTokens:  o.int("max_output_tokens", MinOutputTokens, math.MaxInt32),
+		Temperature:      o.float("temperature", 0, 2),
+		TopP:             o.float("top_p", 0, 1),
+		PresencePenalty:  o.float("presence_penalty", -2, 2),
+		FrequencyPenalty: o.float("frequency_penalty", -2, 2),
+		Reasoning:        decodeReasoning(o),
+		Metadata:         o.stringMap("metadata", maxMetadata, maxMetadataKey, maxMetadataText),
+		PromptCacheKey:   o.string("prompt_cache_key", maxLabel),
+		SafetyIdentifier: o.string("safety_identifier", maxLabel),
+		ServiceTier:      o.word("service_tier", "auto", "default", "flex", "priority"),
+	}
+	req.Format, req.Verbosity = decodeFormat(o)
+	if data, ok := o.require("input"); ok {
+		req.Input = decodeInput(o.reader, data)
+	}
+	if data, ok := o.take("tools"); ok {
+		req.Tools = decodeTools(o.reader, data)
+	}
+	req.ToolChoice = decodeToolChoice(o, req)
+	req.ParallelToolCalls = o.bool("parallel_tool_calls")
+	decodeUnused(o)
+	return req
+}
+
+// decodeUnused accepts what asks for nothing that this server lacks, and refuses the rest by name.
+func decodeUnused(o *object) {
+	// Hints to a provider's cache or abuse monitoring, and options of a stream.
+	o.ignore("prompt_cache_options", "prompt_cache_retention", "user", "stream_options", "language_preference")
+	o.unsupported("preset", "profile", "skills", "previous_response_id", "conversation", "prompt", "context_management",
+		"moderation", "access_programs", "image")
+	for _, name := range []string{"stream", "background"} {
+		if b := o.bool(name); b != nil && *b {
+			o.fail(notSupported(name, `"`+name+`": true`))
+		}
+	}
+	if b := o.bool("store"); b != nil && !*b {
+		o.fail(notSupported("store", `"store": false`))
+	}
+	if o.word("truncation", "auto", "disabled") == "auto" {
+		o.fail(notSupported("truncation", `"truncation": "auto"`))
+	}
+	if n := o.int("top_logprobs", 0, 20); n != nil && *n > 0 {
+		o.fail(notSupported("top_logprobs", `"top_logprobs"`))
+	}
+	if include := o.strings("include", 64, maxLabel); len(include) > 0 {
+		o.fail(notSupported("include[0]", `"include"`))
+	}
+}
+
+func decodeModels(o *object) []string {
+	models := o.strings("models", maxModels, maxModelName)
+	model := o.string("model", maxModelName)
+	for i, m := range models {
+		if strings.TrimSpace(m) == "" {
+			o.fail(Invalid(o.at("models"), "entry %d is empty", i))
+		}
+	}
+	if len(models) == 0 && model != nil {
+		if strings.TrimSpace(*model) == "" {
+			o.fail(Invalid("model", "must not be empty"))
+		}
+		models = []string{*model}
+	}
+	return models
+}
+
+func decodeReasoning(o *object) Reasons {
+	data, ok := o.take("reasoning")
+	if !ok {
+		return Reasons{}
+	}
+	in := o.object("reasoning", data)
+	out := Reasons{
+		Effort:  in.word("effort", efforts...),
+		Summary: in.word("summary", "auto", "concise", "detailed"),
+	}
+	in.unsupported("context", "mode")
+	in.ignore("generate_summary")
+	in.done()
+	return out
+}
+
+// decodeFormat reads text.format, as OpenAI has it, and response_format, as the Agent API has it: the same thing twice.
+func decodeFormat(o *object) (Format, string) {
+	var format Format
+	var verbosity string
+	var where string
+	if data, ok := o.take("text"); ok {
+		in := o.object("text", data)
+		verbosity = in.word("verbosity", "low", "medium", "high")
+		if data, ok := in.take("format"); ok {
+			where = "text.format"
+			format = decodeFormatObject(o.object(where, data))
+		}
+		in.done()
+	}
+	if data, ok := o.take("response_format"); ok {
+		in := o.object("response_format", data)
+		var nested Format
+		if inner, ok := in.take("json_schema"); ok {
+			nested = decodeFormatObject(o.object("response_format.json_schema", inner))
+			nested.Type = in.word("type", FormatText, FormatJSONObject, FormatJSONSchema)
+			in.done()
+		} else {
+			nested = decodeFormatObject(in)
+		}
+		if where != "" && !format.equal(nested) {
+			o.fail(Invalid("response_format", "differs from text.format; send one of them"))
+		}
+		format, where = nested, "response_format"
+	}
+	if o.err == nil && format.Type == FormatJSONSchema && (format.Name == "" || format.Schema == nil) {
+		o.fail(Invalid(where, "a json_schema format needs a name and a schema"))
+	}
+	return format, verbosity
+}
+
+func decodeFormatObject(in *object) Format {
+	format := Format{
+		Type:   in.word("type", FormatText, FormatJSONObject, FormatJSONSchema),
+		Strict: in.bool("strict"),
+	}
+	if s := in.string("name", maxToolName); s != nil {
+		format.Name = *s
+		if !labelPattern.MatchString(*s) {
+			in.fail(Invalid(in.at("name"), "must match %s", labelPattern))
+		}
+	}
+	if s := in.string("description", math.MaxInt); s != nil {
+		format.Description = *s
+	}
+	if data, ok := in.take("schema"); ok {
+		if !isObject(data) {
+			in.fail(Invalid(in.at("schema"), "must be an object"))
+		}
+		format.Schema = data
+	}
+	in.done()
+	return format
+}
+
+func (f Format) equal(g Format) bool {
+	a, errA := json.Marshal(f)
+	b, errB := json.Marshal(g)
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}

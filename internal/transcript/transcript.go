@@ -1,0 +1,185 @@
+// Package transcript holds the conversation of a run in a form that a workflow can carry from step to step.
+//
+// Passing the whole conversation to every model turn makes a history grow with the square of the number of turns: at 800 KB of
+// conversation Temporal terminates such a run after some fifty turns. A [Transcript] therefore has a short tail of items in
+// history and one reference to everything before it. When the tail grows past [FoldBytes], the next model turn writes it to the
+// blob store as a segment and goes on with an empty one. A segment lists the segments before it, so that all of them can be
+// read at once.
+package transcript
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"perdure/internal/blob"
+	"perdure/internal/responses"
+)
+
+// Sizes in bytes. Both bound what a step of a run puts into its history.
+const (
+	// InlineBytes is the longest item that history holds itself.
+	InlineBytes = 8 << 10
+	// FoldBytes is the longest tail that a model turn leaves in place. Every turn carries its tail as input, so half of this
+	// is what a turn adds to history on average.
+	FoldBytes = 16 << 10
+	// parallelReads bounds how many segments and items are read at once.
+	parallelReads = 16
+)
+
+// Transcript is a conversation. The zero value is an empty one.
+type Transcript struct {
+	// Head names the segment that ends just before Tail; empty when there is none.
+	Head blob.Ref `json:"head,omitempty"`
+	// Folded is the number of items before Tail.
+	Folded int          `json:"folded,omitempty"`
+	Tail   []blob.Value `json:"tail,omitempty"`
+}
+
+// segment is what Head names.
+type segment struct {
+	Before []blob.Ref   `json:"before,omitempty"` // oldest first
+	Items  []blob.Value `json:"items"`
+}
+
+// Len is the number of items.
+func (t *Transcript) Len() int { return t.Folded + len(t.Tail) }
+
+// Append adds items at the end.
+func (t *Transcript) Append(items ...blob.Value) {
+	// A fresh slice each time: an earlier step's input may still share the old one's array.
+	t.Tail = append(t.Tail[:len(t.Tail):len(t.Tail)], items...)
+}
+
+func (t *Transcript) tailBytes() int {
+	n := 0
+	for _, v := range t.Tail {
+		n += v.InlineSize()
+	}
+	return n
+}
+
+// Pack encodes items for a transcript; the store keeps the long ones.
+func Pack(ctx context.Context, store *blob.Store, items ...responses.Item) ([]blob.Value, error) {
+	values := make([]blob.Value, len(items))
+	for i, item := range items {
+		v, err := store.Pack(ctx, item, InlineBytes)
+		if err != nil {
+			return nil, err
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
+// Fold returns the transcript with its tail moved into the store, and true, if the tail is longer than [FoldBytes]. Otherwise
+// it returns t as it is, and false. Folding the same transcript again gives the same result.
+func Fold(ctx context.Context, store *blob.Store, t Transcript) (Transcript, bool, error) {
+	if t.tailBytes() <= FoldBytes {
+		return t, false, nil
+	}
+	s := segment{Items: t.Tail}
+	if t.Head != "" {
+		head, err := readSegment(ctx, store, t.Head)
+		if err != nil {
+			return t, false, err
+		}
+		s.Before = append(head.Before, t.Head)
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return t, false, fmt.Errorf("transcript: encode segment: %w", err)
+	}
+	ref, err := store.Put(ctx, data)
+	if err != nil {
+		return t, false, err
+	}
+	return Transcript{Head: ref, Folded: t.Len()}, true, nil
+}
+
+// Load returns the items from position from on.
+func Load(ctx context.Context, store *blob.Store, t Transcript, from int) ([]responses.Item, error) {
+	values, err := load(ctx, store, t)
+	if err != nil {
+		return nil, err
+	}
+	if from < 0 || from > len(values) {
+		return nil, fmt.Errorf("transcript: no item %d in a transcript of %d", from, len(values))
+	}
+	values = values[from:]
+	items := make([]responses.Item, len(values))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelReads)
+	for i, v := range values {
+		if v.Ref == "" {
+			continue
+		}
+		g.Go(func() error { return unpack(ctx, store, v, &items[i]) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i, v := range values {
+		if v.Ref != "" {
+			continue
+		}
+		if err := unpack(ctx, store, v, &items[i]); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+func unpack(ctx context.Context, store *blob.Store, v blob.Value, out *responses.Item) error {
+	data, err := store.Bytes(ctx, v)
+	if err != nil {
+		return err
+	}
+	*out, err = responses.UnmarshalItem(data)
+	return err
+}
+
+func load(ctx context.Context, store *blob.Store, t Transcript) ([]blob.Value, error) {
+	if t.Head == "" {
+		return t.Tail, nil
+	}
+	head, err := readSegment(ctx, store, t.Head)
+	if err != nil {
+		return nil, err
+	}
+	segments := make([]segment, len(head.Before), len(head.Before)+1)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelReads)
+	for i, ref := range head.Before {
+		g.Go(func() error {
+			s, err := readSegment(ctx, store, ref)
+			segments[i] = s
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	values := make([]blob.Value, 0, t.Len())
+	for _, s := range append(segments, head) {
+		values = append(values, s.Items...)
+	}
+	if len(values) != t.Folded {
+		return nil, fmt.Errorf("transcript: segments hold %d items, %d were expected", len(values), t.Folded)
+	}
+	return append(values, t.Tail...), nil
+}
+
+func readSegment(ctx context.Context, store *blob.Store, ref blob.Ref) (segment, error) {
+	data, err := store.Get(ctx, ref)
+	if err != nil {
+		return segment{}, err
+	}
+	var s segment
+	if err := json.Unmarshal(data, &s); err != nil {
+		return segment{}, fmt.Errorf("transcript: decode segment %s: %w", ref, err)
+	}
+	return s, nil
+}

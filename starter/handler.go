@@ -1,0 +1,98 @@
+package starter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"perdure/internal/identity"
+	"perdure/internal/responses"
+)
+
+// requestIDHeader carries an ID that is in the log beside every error, so that a caller's report can be found.
+const requestIDHeader = "X-Request-Id"
+
+// handle adapts a handler that returns its error. Errors meet the wire here and nowhere else.
+func (s *Starter) handle(h func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.writeError(w, r, err)
+		}
+	})
+}
+
+// authenticated is handle for the callers whom a key of the keyring names.
+func (s *Starter) authenticated(h func(http.ResponseWriter, *http.Request, identity.Principal) error) http.Handler {
+	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		who, ok := s.Keys.Authenticate(strings.TrimSpace(key))
+		if !ok || !strings.EqualFold(scheme, "Bearer") {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="perdure"`)
+			return &responses.Error{
+				Status: http.StatusUnauthorized, Type: responses.ErrUnauthorized,
+				Message: "the API key is missing, unknown or revoked; send it as Authorization: Bearer KEY",
+			}
+		}
+		return h(w, r, who)
+	})
+}
+
+// guarded gives every request its ID and turns a panic into an error of that request alone.
+func (s *Starter) guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(requestIDHeader, "req_"+uuid.NewString())
+		defer func() {
+			switch p := recover(); {
+			case p == nil:
+			case p == http.ErrAbortHandler: //nolint:errorlint // net/http compares it so, too
+				panic(p)
+			default:
+				s.Logger.ErrorContext(r.Context(), "handler panicked", "request", requestID(w), "path", r.URL.Path, "panic", p)
+				s.writeError(w, r, errPanicked)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+var errPanicked = errors.New("handler panicked")
+
+func requestID(w http.ResponseWriter) string { return w.Header().Get(requestIDHeader) }
+
+// writeError renders an error. One that is not meant for clients becomes a generic 500 and a line in the log.
+func (s *Starter) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	shown := wireError(err)
+	if shown == nil {
+		if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
+			return // nobody is left to read an answer
+		}
+		s.Logger.ErrorContext(r.Context(), "request failed", "request", requestID(w), "method", r.Method, "path", r.URL.Path, "error", err)
+		shown = &responses.Error{
+			Status: http.StatusInternalServerError, Type: responses.ErrInternal,
+			Message: "something went wrong here; the log has the details under " + requestID(w),
+		}
+	}
+	if shown.Status == http.StatusServiceUnavailable || shown.Status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "2")
+	}
+	body, err := json.Marshal(map[string]*responses.Error{"error": shown})
+	if err != nil {
+		s.Logger.ErrorContext(r.Context(), "error could not be rendered", "request", requestID(w), "error", err)
+		return
+	}
+	s.writeJSON(w, r, shown.Status, body)
+}
+
+func (s *Starter) writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	if _, err := w.Write(append(body, '\n')); err != nil {
+		s.Logger.DebugContext(r.Context(), "client left before its answer", "request", requestID(w), "error", err)
+	}
+}

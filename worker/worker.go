@@ -1,0 +1,104 @@
+// Package worker runs workflows and activities until it is told to stop.
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"perdure/activities"
+	"perdure/workflows"
+)
+
+// Options configure a worker. All fields are required.
+type Options struct {
+	TaskQueue string
+	// MaxActivities and MaxWorkflowTasks bound what this worker does at once.
+	MaxActivities    int
+	MaxWorkflowTasks int
+	// StopGrace is how long activities may go on after the worker was told to stop. What is not done by then is handed back:
+	// its context is cancelled, and another worker tries it again.
+	StopGrace time.Duration
+	Logger    *slog.Logger
+}
+
+const (
+	// pollers is how many long polls of each kind a worker keeps open. The SDK's two make ten parallel calls wait for
+	// each other for a third of a second.
+	pollers = 10
+	// heartbeatThrottle bounds how late a cancellation reaches a running step: the SDK would wait for most of the heartbeat
+	// timeout.
+	heartbeatThrottle = time.Second
+	// stickyTimeout is how long the server waits for the worker that has a run in its cache before any other may go on with the
+	// run. After a crash that is time lost.
+	stickyTimeout = time.Second
+
+	firstReconnect = 200 * time.Millisecond
+	lastReconnect  = 2 * time.Second
+)
+
+// Run works until ctx ends, then stops gracefully and returns nil. A server that cannot be reached yet is waited for.
+func Run(ctx context.Context, c client.Client, steps *activities.Activities, o Options) error {
+	if err := awaitServer(ctx, c, o.Logger); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	failed := make(chan error, 1)
+	w := newWorker(c, steps, o, func(err error) { failed <- err })
+	if err := w.Start(); err != nil {
+		return err
+	}
+	o.Logger.InfoContext(ctx, "worker started", "task_queue", o.TaskQueue)
+	defer o.Logger.InfoContext(ctx, "worker stopped")
+	defer w.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// newWorker returns a worker that knows every workflow and activity. It calls onFatal at most once.
+func newWorker(c client.Client, steps *activities.Activities, o Options, onFatal func(error)) worker.Worker {
+	w := worker.New(c, o.TaskQueue, worker.Options{
+		MaxConcurrentActivityExecutionSize:     o.MaxActivities,
+		MaxConcurrentWorkflowTaskExecutionSize: o.MaxWorkflowTasks,
+		MaxConcurrentActivityTaskPollers:       pollers,
+		MaxConcurrentWorkflowTaskPollers:       pollers,
+		MaxHeartbeatThrottleInterval:           heartbeatThrottle,
+		StickyScheduleToStartTimeout:           stickyTimeout,
+		WorkerStopTimeout:                      o.StopGrace,
+		OnFatalError:                           onFatal,
+	})
+	w.RegisterWorkflowWithOptions(workflows.Response, workflow.RegisterOptions{Name: workflows.ResponseName})
+	steps.Register(w)
+	return w
+}
+
+// awaitServer returns once the server answers, or when ctx ends. It gives up only on an answer that waiting does not change.
+func awaitServer(ctx context.Context, c client.Client, logger *slog.Logger) error {
+	for wait := firstReconnect; ; wait = min(2*wait, lastReconnect) {
+		_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
+		var denied *serviceerror.PermissionDenied
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if errors.As(err, &denied) {
+			return err
+		}
+		logger.WarnContext(ctx, "Temporal cannot be reached, waiting", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}

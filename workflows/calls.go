@@ -1,0 +1,108 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"perdure/activities"
+	"perdure/internal/blob"
+)
+
+// call makes the MCP calls of one turn and adds their items in the order in which the model asked, whichever ends first.
+func (r *run) call(ctx workflow.Context, calls []activities.ToolCall) error {
+	if len(calls) == 0 {
+		return nil
+	}
+	r.tell(ctx, callsInWords(calls))
+	slots := r.newSlots(ctx)
+	items := make([]blob.Value, len(calls))
+	errs := make([]error, len(calls))
+	group := workflow.NewWaitGroup(ctx)
+	for i, call := range calls {
+		if call.Refused != nil {
+			items[i] = *call.Refused
+			continue
+		}
+		r.calls++
+		r.usage.ToolCalls.MCP.Invocation++
+		group.Add(1)
+		workflow.GoNamed(ctx, call.ItemID, func(ctx workflow.Context) {
+			defer group.Done()
+			if errs[i] = slots.acquire(ctx, call.Server); errs[i] != nil {
+				return
+			}
+			defer slots.release(call.Server)
+			items[i], errs[i] = r.mcpCall(ctx, call)
+		})
+	}
+	group.Wait(ctx)
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	r.add(items...)
+	return nil
+}
+
+// mcpCall makes one call. Its only error is that the run was cancelled: everything else ends as an item.
+func (r *run) mcpCall(ctx workflow.Context, call activities.ToolCall) (blob.Value, error) {
+	input := activities.MCPCallInput{
+		ResponseID: r.in.ResponseID,
+		ItemID:     call.ItemID,
+		Server:     r.servers[call.Server],
+		Tool:       call.Tool,
+		Arguments:  call.Arguments,
+		Repeatable: call.Repeatable,
+		Attempts:   r.in.Limits.CallAttempts,
+
+		ThoughtSignature: call.ThoughtSignature,
+	}
+	summary := "mcp_call " + call.Server + "." + call.Tool
+	var result activities.MCPCallResult
+	err := workflow.ExecuteActivity(
+		workflow.WithActivityOptions(ctx, mcpCallOptions(r.in.Limits, summary)), activities.MCPCallName, input).Get(ctx, &result)
+	if err == nil || temporal.IsCanceledError(err) {
+		return result.Item, err
+	}
+	workflow.GetLogger(ctx).Warn("MCP call abandoned", "item", call.ItemID, "error", err)
+	input.Abandoned = true
+	err = workflow.ExecuteActivity(
+		workflow.WithActivityOptions(ctx, abandonOptions(summary+" · abandoned")), activities.MCPCallName, input).Get(ctx, &result)
+	return result.Item, err
+}
+
+// slots bounds how many calls run at once, in the whole run and for each server.
+type slots struct {
+	all       workflow.Semaphore
+	perServer map[string]workflow.Semaphore
+}
+
+func (r *run) newSlots(ctx workflow.Context) slots {
+	all := r.in.Limits.ParallelCalls
+	if r.in.SequentialCalls {
+		all = 1
+	}
+	s := slots{all: workflow.NewSemaphore(ctx, int64(all)), perServer: map[string]workflow.Semaphore{}}
+	for _, server := range r.in.Servers {
+		s.perServer[server.Label] = workflow.NewSemaphore(ctx, int64(r.in.Limits.ParallelCallsPerServer))
+	}
+	return s
+}
+
+// acquire takes the server's slot first: a call that waits for a busy server must not keep others from running.
+func (s slots) acquire(ctx workflow.Context, server string) error {
+	if err := s.perServer[server].Acquire(ctx, 1); err != nil {
+		return err
+	}
+	if err := s.all.Acquire(ctx, 1); err != nil {
+		s.perServer[server].Release(1)
+		return err
+	}
+	return nil
+}
+
+func (s slots) release(server string) {
+	s.all.Release(1)
+	s.perServer[server].Release(1)
+}

@@ -1,0 +1,39 @@
+// Package workflows is the specification of a run, in deterministic code. Nothing here does I/O, reads a clock, or decodes JSON;
+// that is what activities are for.
+//
+// # A run
+//
+// One workflow, [Response], is one response; its workflow ID is the response ID.
+//
+//	            ┌────────────────────────────── any server fails: failed, external_connector_error
+//	            │
+//	discover × servers ──▶ model_turn ──▶ answer ────────────────▶ completed
+//	     (parallel)          ▲   │  │
+//	                         │   │  ├──▶ function calls ────────▶ completed, the client goes on
+//	                         │   │  ├──▶ length, content filter,
+//	                         │   │  │    last turn ─────────────▶ incomplete
+//	                         │   │  └──▶ no model answers ──────▶ failed
+//	                         │   ▼
+//	                         mcp_call × calls
+//	                           (parallel)
+//
+// Every server is listed before the model is asked. Calls of one turn run at the same time, bounded per run and per server, and
+// their items stand in the order in which the model asked. When a turn has both MCP calls and function calls, the MCP calls are
+// made first, and the run ends with the function calls.
+//
+// # What a run carries
+//
+// The conversation travels as a [transcript.Transcript], so that history grows with the number of steps and not with its square.
+// Settings that all turns share are one blob. Secrets travel sealed. Item IDs derive from the response ID and a counter.
+//
+// # How a run ends
+//
+// A run that completes, or is incomplete, returns an [Outcome]. One that fails returns an application error of type [ErrTypeFailed]
+// or [ErrTypeDiscovery] whose details are an [Outcome] with what there was of output; one that is cancelled returns a cancelled
+// error with the same details. So Temporal's own status of the execution tells an operator the truth.
+//
+// # Versioning
+//
+// testdata/histories holds runs of released versions, which a test replays. A change that breaks one needs workflow.GetVersion, or
+// a reason in docs/decisions.
+package workflows

@@ -1,0 +1,50 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"go.temporal.io/sdk/workflow"
+
+	"perdure/activities"
+)
+
+// tell shows an operator, in the Temporal Web UI, what the run is doing.
+func (r *run) tell(ctx workflow.Context, doing string) {
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s**\n\n%s", doing, r.counts()))
+}
+
+func (r *run) counts() string {
+	return fmt.Sprintf("turn %d of %d · %d MCP calls · %d items · %d tokens in, %d out",
+		r.turn, r.in.MaxSteps, r.calls, r.transcript.Len()-r.in.Input.Len(), r.usage.InputTokens, r.usage.OutputTokens)
+}
+
+// publish shows how the run ended, in its details and in its search attributes.
+func (r *run) publish(ctx workflow.Context, out Outcome) {
+	text := out.Status
+	if out.Reason != "" {
+		text += " (" + out.Reason + ")"
+	}
+	if out.Error != nil {
+		text += ": " + out.Error.Message
+	}
+	r.tell(ctx, text)
+	err := workflow.UpsertTypedSearchAttributes(ctx, Status.ValueSet(out.Status), Model.ValueSet(out.Model))
+	if err != nil {
+		workflow.GetLogger(ctx).Error("search attributes could not be set", "error", err)
+	}
+}
+
+// callsInWords names the calls of a turn, and counts those that do not fit.
+func callsInWords(calls []activities.ToolCall) string {
+	const most = 5
+	names := make([]string, 0, most)
+	for _, c := range calls[:min(len(calls), most)] {
+		names = append(names, c.Server+"."+c.Tool)
+	}
+	text := "calling " + strings.Join(names, ", ")
+	if more := len(calls) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}

@@ -1,0 +1,146 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"perdure/activities"
+	"perdure/internal/responses"
+	"perdure/internal/transcript"
+)
+
+// Response runs one response from its input to its end. See the package comment.
+func Response(ctx workflow.Context, in ResponseInput) (Outcome, error) {
+	r := newRun(in)
+	err := r.run(ctx)
+	return r.end(ctx, err)
+}
+
+// run is the state of a run.
+type run struct {
+	in         ResponseInput
+	transcript transcript.Transcript
+	servers    map[string]activities.Server
+	model      int // position in in.Models of the model in use
+	turn       int
+	steps      []int // where in the transcript the turns begin
+	nextItem   int
+	calls      int // MCP calls made
+	usage      responses.Usage
+	status     string
+	reason     string
+}
+
+func newRun(in ResponseInput) *run {
+	r := &run{in: in, transcript: in.Input, servers: map[string]activities.Server{}}
+	for _, s := range in.Servers {
+		r.servers[s.Label] = s
+	}
+	return r
+}
+
+func (r *run) run(ctx workflow.Context) error {
+	if err := r.discover(ctx); err != nil {
+		return err
+	}
+	for {
+		answer, err := r.modelTurn(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.call(ctx, answer.Calls); err != nil {
+			return err
+		}
+		r.add(answer.Functions...)
+		if r.finished(answer) {
+			return nil
+		}
+	}
+}
+
+// finished decides whether the turn was the last, and with which status.
+func (r *run) finished(answer activities.ModelTurnResult) bool {
+	r.status = responses.ResponseCompleted
+	switch {
+	case answer.Finish == activities.FinishLength || r.outputTokensLeft() == 0:
+		r.incomplete(responses.IncompleteMaxOutputTokens)
+	case answer.Finish == activities.FinishContentFilter:
+		r.incomplete(responses.IncompleteContentFilter)
+	case len(answer.Functions) > 0:
+	case len(answer.Calls) == 0:
+	case r.turn >= r.in.MaxSteps:
+		r.incomplete(responses.IncompleteMaxSteps)
+	default:
+		return false
+	}
+	return true
+}
+
+func (r *run) incomplete(reason string) {
+	r.status, r.reason = responses.ResponseIncomplete, reason
+}
+
+// end turns what run returned into the workflow's own result.
+func (r *run) end(ctx workflow.Context, err error) (Outcome, error) {
+	out := Outcome{
+		Status:       r.status,
+		Reason:       r.reason,
+		Model:        r.in.Models[r.model],
+		Conversation: r.transcript,
+		OutputFrom:   r.in.Input.Len(),
+		Usage:        r.usage,
+		CompletedAt:  workflow.Now(ctx),
+	}
+	var failure *failure
+	switch {
+	case temporal.IsCanceledError(err):
+		out.Status = responses.ResponseCancelled
+		err = temporal.NewCanceledError(out)
+	case errors.As(err, &failure):
+		out.Status = responses.ResponseFailed
+		out.Error = &responses.RunError{Code: failure.kind, Type: failure.kind, Message: failure.message}
+		err = temporal.NewApplicationErrorWithOptions(failure.message, failure.kind,
+			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{out}, Cause: failure.cause})
+	case err != nil:
+		return out, err
+	}
+	r.publish(ctx, out)
+	return out, err
+}
+
+// failure is a reason for a run to fail that its client should hear of.
+type failure struct {
+	kind    string
+	message string
+	cause   error
+}
+
+func (f *failure) Error() string { return f.message }
+
+// failed makes a failure of an activity's error. Only messages of our own types are fit for a client.
+func failed(kind, otherwise string, err error) error {
+	if temporal.IsCanceledError(err) {
+		return err
+	}
+	f := &failure{kind: kind, message: otherwise, cause: err}
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		switch app.Type() {
+		case activities.ErrTypeDiscovery, activities.ErrTypeModel:
+			f.message = app.Message()
+		}
+	}
+	return f
+}
+
+func (r *run) itemID(t responses.ItemType) string {
+	r.nextItem++
+	return responses.ItemID(t, r.in.ResponseID, r.nextItem-1)
+}
+
+func unavailable(label string) string {
+	return fmt.Sprintf("MCP server %q could not be initialized", label)
+}

@@ -1,0 +1,90 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"perdure/activities"
+	"perdure/internal/blob"
+	"perdure/internal/responses"
+)
+
+// modelTurn asks the models in order until one answers. A model that failed is not asked again in the same run.
+func (r *run) modelTurn(ctx workflow.Context) (activities.ModelTurnResult, error) {
+	r.turn++
+	for {
+		answer, err := r.ask(ctx)
+		if err == nil {
+			r.accept(answer)
+			return answer, nil
+		}
+		if temporal.IsCanceledError(err) || r.model+1 >= len(r.in.Models) {
+			return answer, failed(ErrTypeFailed, "the model could not be asked", err)
+		}
+		workflow.GetLogger(ctx).Warn("model failed, asking the next one", "model", r.in.Models[r.model], "error", err)
+		r.model++
+	}
+}
+
+func (r *run) ask(ctx workflow.Context) (activities.ModelTurnResult, error) {
+	model := r.in.Models[r.model]
+	r.tell(ctx, "asking "+model)
+	summary := fmt.Sprintf("model_turn %d · %s", r.turn, model)
+	ctx = workflow.WithActivityOptions(ctx, modelTurnOptions(r.in.Limits, summary))
+	var answer activities.ModelTurnResult
+	err := workflow.ExecuteActivity(ctx, activities.ModelTurnName, activities.ModelTurnInput{
+		ResponseID:      r.in.ResponseID,
+		Turn:            r.turn,
+		Model:           model,
+		Settings:        r.in.Settings,
+		Conversation:    r.transcript,
+		OutputFrom:      r.in.Input.Len(),
+		Steps:           r.steps,
+		NextItem:        r.nextItem,
+		MaxOutputTokens: r.maxOutputTokens(),
+		CallsLeft:       r.callsLeft(),
+		LastTurn:        r.turn >= r.in.MaxSteps,
+	}).Get(ctx, &answer)
+	return answer, err
+}
+
+// accept takes over what a turn said. Its function calls come after the items of its MCP calls.
+func (r *run) accept(answer activities.ModelTurnResult) {
+	if answer.Folded != nil {
+		r.transcript = *answer.Folded
+	}
+	r.steps = append(r.steps, r.transcript.Len())
+	r.add(answer.Items...)
+	r.nextItem += len(answer.Items) + len(answer.Calls) + len(answer.Functions)
+	r.usage.Add(answer.Usage)
+}
+
+func (r *run) add(items ...blob.Value) { r.transcript.Append(items...) }
+
+// maxOutputTokens is what the request's limit leaves for the next turn; nil means no limit.
+func (r *run) maxOutputTokens() *int {
+	if r.in.MaxOutputTokens == nil {
+		return nil
+	}
+	left := max(r.outputTokensLeft(), 1)
+	return &left
+}
+
+// outputTokensLeft is never 0 when the request has no limit.
+func (r *run) outputTokensLeft() int {
+	if r.in.MaxOutputTokens == nil {
+		return responses.MinOutputTokens
+	}
+	return max(*r.in.MaxOutputTokens-r.usage.OutputTokens, 0)
+}
+
+// callsLeft is what max_tool_calls leaves; nil means no limit.
+func (r *run) callsLeft() *int {
+	if r.in.MaxToolCalls == nil {
+		return nil
+	}
+	left := max(*r.in.MaxToolCalls-r.calls, 0)
+	return &left
+}
