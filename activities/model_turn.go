@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"perdure/internal/blob"
 	"perdure/internal/model"
@@ -98,12 +99,8 @@ func (a *Activities) ModelTurn(ctx context.Context, in ModelTurnInput) (ModelTur
 	if err := a.Blobs.Unpack(ctx, in.Settings, &settings); err != nil {
 		return ModelTurnResult{}, storageError(err)
 	}
-	ref, err := a.Models.Catalog().Resolve(in.Model)
-	if err != nil {
-		return ModelTurnResult{}, broken(err)
-	}
 	tools := newToolset(settings, items[in.OutputFrom:], in)
-	answer, err := a.Models.Stream(ctx, a.turn(in, ref, settings, items, tools), nil)
+	answer, err := a.Models.Stream(ctx, a.turn(in, settings, items, tools), nil)
 	if err != nil {
 		return ModelTurnResult{}, modelError(ctx, err)
 	}
@@ -114,14 +111,15 @@ func (a *Activities) ModelTurn(ctx context.Context, in ModelTurnInput) (ModelTur
 	return result, a.addItems(ctx, &result, in, answer, tools)
 }
 
-func (a *Activities) turn(in ModelTurnInput, ref model.Ref, s Settings, items []responses.Item, tools *toolset) model.Turn {
+func (a *Activities) turn(in ModelTurnInput, s Settings, items []responses.Item, tools *toolset) model.Turn {
 	choice := s.Choice
 	if choice.Mode == responses.ToolChoiceRequired && in.Turn > 1 {
 		// A choice that held for every turn would never let the model answer.
 		choice.Mode = responses.ToolChoiceAuto
 	}
+	provider, name, _ := strings.Cut(in.Model, "/")
 	return model.Turn{
-		Model:             ref,
+		Model:             model.Ref{Provider: provider, Model: name},
 		Instructions:      s.Instructions,
 		Items:             items,
 		Steps:             in.Steps,

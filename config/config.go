@@ -92,7 +92,6 @@ type Provider struct {
 	Headers    map[string]secret.String `mapstructure:"headers"`      // sent with each request; Load adds HeadersEnv
 	HeadersEnv map[string]string        `mapstructure:"headers_env"`  // header → name of an environment variable
 	Models     []string                 `mapstructure:"models"`       // the models on offer; empty passes any name on
-	Timeout    time.Duration            `mapstructure:"timeout"`      // of one model turn; 0 means Limits.Model.Timeout
 	Quirks     Quirks                   `mapstructure:"quirks"`
 }
 

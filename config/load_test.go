@@ -41,7 +41,6 @@ models:
       base_url: https://openrouter.ai/api/v1
       headers: {X-Title: Perdure, x.y: "1"}
       models: [anthropic/claude]
-      timeout: 2m
       quirks: {max_tokens_field: max_tokens, no_stream_usage: true}
 network: {allow_networks: [10.0.0.0/8, "fd00::/8"], allow_origins: "http://localhost:*, https://tools.internal"}
 limits: {max_steps: 20, model: {heartbeat: 7s}}
@@ -60,7 +59,6 @@ log: {level: warn, format: json}
 		BaseURL: "https://openrouter.ai/api/v1",
 		Headers: map[string]secret.String{"x-title": secret.New("Perdure"), "x.y": secret.New("1")},
 		Models:  []string{"anthropic/claude"},
-		Timeout: 2 * time.Minute,
 		Quirks:  Quirks{MaxTokensField: "max_tokens", NoStreamUsage: true, SystemRole: "system"},
 	}}}
 	want.Network.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
@@ -89,14 +87,14 @@ func TestLoadEmptyFiles(t *testing.T) {
 func TestLoadPrecedence(t *testing.T) {
 	t.Parallel()
 	file := newFile(t, "http: {address: file:1, shutdown_grace: 1s}\ntemporal: {task_queue: file, namespace: file}\n"+
-		"models: {providers: {local: {base_url: 'http://file/v1', models: [a, b], timeout: 1m}}}\n"+
+		"models: {providers: {local: {base_url: 'http://file/v1', models: [a, b]}}}\n"+
 		"auth: {api_keys: [{name: one, key: k1}, {name: two, key: k2}]}")
 	environ := []string{
 		"PERDURE_HTTP_ADDRESS=env:2", "PERDURE_TEMPORAL_NAMESPACE=env", "PERDURE_TEMPORAL_TASK_QUEUE=",
 		"PERDURE_MODELS_PROVIDERS_LOCAL_MODELS=c, d,", "PERDURE_AUTH_API_KEYS_0_NAME=three", "PERDURE_AUTH_API_KEYS_0_KEY=k3",
 	}
 	got, err := Load(Options{File: file, Environ: environ, Flags: map[string]string{
-		"http.address": "flag:3", "models.providers.local.timeout": "2m",
+		"http.address": "flag:3",
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +103,7 @@ func TestLoadPrecedence(t *testing.T) {
 	want.HTTP.Address, want.HTTP.ShutdownGrace = "flag:3", time.Second
 	want.Temporal.TaskQueue, want.Temporal.Namespace = "file", "env" // an empty variable is not set
 	want.Models.Providers = map[string]Provider{"local": {
-		BaseURL: "http://file/v1", Models: []string{"c", "d"}, Timeout: 2 * time.Minute,
+		BaseURL: "http://file/v1", Models: []string{"c", "d"},
 		Quirks: Quirks{MaxTokensField: "max_completion_tokens", SystemRole: "system"},
 	}}
 	want.Auth.APIKeys = []APIKey{{Name: "three", Key: secret.New("k3"), Organization: "default", User: "three"}}

@@ -30,7 +30,7 @@ func (c Config) Validate() error {
 	c.HTTP.validate(v)
 	c.Temporal.validate(v)
 	c.Auth.validate(v)
-	c.Models.validate(v, c.Limits.Model.Timeout)
+	c.Models.validate(v)
 	c.Network.validate(v)
 	c.Limits.validate(v)
 	c.Worker.validate(v)
@@ -96,13 +96,13 @@ func (k APIKey) validate(v *validation, path string) {
 	}
 }
 
-func (m Models) validate(v *validation, modelTimeout time.Duration) {
+func (m Models) validate(v *validation) {
 	for _, name := range slices.Sorted(maps.Keys(m.Providers)) {
 		path := "models.providers." + name
 		if !providerName.MatchString(name) {
 			v.report(path, "a provider's name is lower-case letters, digits, - and _, at most 64")
 		}
-		m.Providers[name].validate(v, path, modelTimeout)
+		m.Providers[name].validate(v, path)
 	}
 	if m.Default == "" {
 		return
@@ -119,7 +119,7 @@ func (m Models) validate(v *validation, modelTimeout time.Duration) {
 	}
 }
 
-func (p Provider) validate(v *validation, path string, modelTimeout time.Duration) {
+func (p Provider) validate(v *validation, path string) {
 	v.baseURL(path+".base_url", p.BaseURL)
 	if !p.APIKey.IsZero() {
 		v.credential(path+".api_key", p.APIKey.Reveal())
@@ -134,9 +134,6 @@ func (p Provider) validate(v *validation, path string, modelTimeout time.Duratio
 		case slices.Index(p.Models, model) < i:
 			v.report(fmt.Sprintf("%s.models[%d]", path, i), "%q is listed twice: remove one", model)
 		}
-	}
-	if p.Timeout < 0 || p.Timeout > modelTimeout {
-		v.report(path+".timeout", "must not be negative or longer than limits.model.timeout (%v)", modelTimeout)
 	}
 	if field := p.Quirks.MaxTokensField; field != "" && field != "max_completion_tokens" && field != "max_tokens" {
 		v.report(path+".quirks.max_tokens_field", "must be max_completion_tokens or max_tokens")

@@ -17,6 +17,7 @@ import (
 
 	"perdure/activities"
 	"perdure/internal/blob"
+	"perdure/internal/model"
 	"perdure/internal/responses"
 	"perdure/internal/transcript"
 )
@@ -60,13 +61,13 @@ func (s *script) mcpCall(_ context.Context, in activities.MCPCallInput) (activit
 	return s.call(in)
 }
 
-func (s *script) run(in ResponseInput) (*testsuite.TestWorkflowEnvironment, Outcome, error) {
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
-	return s.runIn(env, in)
+func (s *script) run(in ResponseInput) (Outcome, error) {
+	s.t.Helper()
+	return s.runIn(s.environment(), in)
 }
 
-func (s *script) runIn(env *testsuite.TestWorkflowEnvironment, in ResponseInput) (*testsuite.TestWorkflowEnvironment, Outcome, error) {
-	s.t.Helper()
+func (s *script) environment() *testsuite.TestWorkflowEnvironment {
+	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
 	env.RegisterWorkflow(Response)
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.DiscoverInput) (activities.DiscoverResult, error) {
 		if s.discover == nil {
@@ -76,6 +77,11 @@ func (s *script) runIn(env *testsuite.TestWorkflowEnvironment, in ResponseInput)
 	}, activity.RegisterOptions{Name: activities.DiscoverName})
 	env.RegisterActivityWithOptions(s.modelTurn, activity.RegisterOptions{Name: activities.ModelTurnName})
 	env.RegisterActivityWithOptions(s.mcpCall, activity.RegisterOptions{Name: activities.MCPCallName})
+	return env
+}
+
+func (s *script) runIn(env *testsuite.TestWorkflowEnvironment, in ResponseInput) (Outcome, error) {
+	s.t.Helper()
 	env.ExecuteWorkflow(Response, in)
 	if !env.IsWorkflowCompleted() {
 		s.t.Fatal("the workflow did not end")
@@ -90,7 +96,7 @@ func (s *script) runIn(env *testsuite.TestWorkflowEnvironment, in ResponseInput)
 			s.t.Fatal(err)
 		}
 	}
-	return env, out, err
+	return out, err
 }
 
 // value is an item whose content does not matter to a workflow.
@@ -144,7 +150,7 @@ func input(servers ...string) ResponseInput {
 func TestRunDiscoversCallsAndAnswers(t *testing.T) {
 	t.Parallel()
 	s := &script{t: t, turns: []turn{asksFor("a.1", "b.2"), says("answer")}}
-	_, out, err := s.run(input("a", "b"))
+	out, err := s.run(input("a", "b"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +174,7 @@ func TestCallsStandInTheOrderAskedFor(t *testing.T) {
 	t.Parallel()
 	s := &script{t: t, turns: []turn{asksFor("a.0", "a.1", "a.2"), says("answer")}}
 	delays := map[string]time.Duration{"a.0": 3 * time.Second, "a.1": 2 * time.Second, "a.2": time.Second}
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env := s.environment()
 	env.OnActivity(activities.MCPCallName, anyArgument, anyArgument).Return(
 		func(_ context.Context, in activities.MCPCallInput) (activities.MCPCallResult, error) {
 			return activities.MCPCallResult{Item: value("result of " + in.ItemID)}, nil
@@ -181,7 +187,7 @@ func TestCallsStandInTheOrderAskedFor(t *testing.T) {
 		}
 		return 0
 	})
-	_, out, err := s.runIn(env, input("a"))
+	out, err := s.runIn(env, input("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +222,7 @@ func TestParallelCallsAreBounded(t *testing.T) {
 				defer mu.Unlock()
 				return activities.MCPCallResult{Item: value(in.ItemID)}, nil
 			}
-			env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+			env := s.environment()
 			env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converterArgs) {
 				if info.ActivityType.Name != activities.MCPCallName {
 					return
@@ -249,7 +255,7 @@ func TestParallelCallsAreBounded(t *testing.T) {
 			})
 			in := input(tt.servers...)
 			tt.change(&in)
-			_, out, err := s.runIn(env, in)
+			out, err := s.runIn(env, in)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -281,7 +287,7 @@ func TestDiscoveryFailureFailsTheRun(t *testing.T) {
 		}
 		return activities.DiscoverResult{Item: value("tools"), Tools: 1}, nil
 	}
-	_, _, err := s.run(input("a", "b"))
+	_, err := s.run(input("a", "b"))
 	app := applicationError(t, err)
 	if app.Type() != ErrTypeDiscovery || !strings.HasPrefix(app.Message(), `MCP server "b" could not be initialized`) {
 		t.Errorf("error %s: %s", app.Type(), app.Message())
@@ -298,7 +304,7 @@ func TestDiscoveryIsTriedAgain(t *testing.T) {
 		}
 		return activities.DiscoverResult{Item: value("tools"), Tools: 1}, nil
 	}
-	if _, _, err := s.run(input("a")); err != nil || attempts != 3 {
+	if _, err := s.run(input("a")); err != nil || attempts != 3 {
 		t.Errorf("%d attempts, error %v", attempts, err)
 	}
 }
@@ -309,7 +315,7 @@ func TestTooManyToolsAreTheRequestsFault(t *testing.T) {
 	s.discover = func(activities.DiscoverInput) (activities.DiscoverResult, error) {
 		return activities.DiscoverResult{Item: value("tools"), Tools: 65}, nil
 	}
-	_, _, err := s.run(input("a", "b"))
+	_, err := s.run(input("a", "b"))
 	if app := applicationError(t, err); app.Type() != ErrTypeInvalid || !strings.Contains(app.Message(), "130 tools") {
 		t.Errorf("error %s: %s", app.Type(), app.Message())
 	}
@@ -321,7 +327,7 @@ func TestNextModelIsAskedWhenOneFails(t *testing.T) {
 	s := &script{t: t, turns: []turn{gone, asksFor("a.1"), says("answer")}}
 	in := input("a")
 	in.Models = []string{"p/first", "q/second"}
-	_, out, err := s.run(in)
+	out, err := s.run(in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +349,7 @@ func TestRunFailsWhenNoModelAnswers(t *testing.T) {
 		asksFor("a.1"),
 		{err: temporal.NewNonRetryableApplicationError("the provider refused the request", activities.ErrTypeModel, nil)},
 	}}
-	_, _, err := s.run(input("a"))
+	_, err := s.run(input("a"))
 	app := applicationError(t, err)
 	var out Outcome
 	if err := app.Details(&out); err != nil {
@@ -360,7 +366,7 @@ func TestRunFailsWhenNoModelAnswers(t *testing.T) {
 func TestInternalTroubleIsNotTold(t *testing.T) {
 	t.Parallel()
 	s := &script{t: t, turns: []turn{{err: temporal.NewNonRetryableApplicationError("/var/lib/blobs: broken", activities.ErrTypeStorage, nil)}}}
-	_, _, err := s.run(input())
+	_, err := s.run(input())
 	var out Outcome
 	if err := applicationError(t, err).Details(&out); err != nil {
 		t.Fatal(err)
@@ -379,7 +385,7 @@ func TestLostCallBecomesAnItem(t *testing.T) {
 		}
 		return activities.MCPCallResult{Item: value("abandoned"), Failed: true}, nil
 	}
-	_, out, err := s.run(input("a"))
+	out, err := s.run(input("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,7 +400,7 @@ func TestRefusedCallsAreNotMade(t *testing.T) {
 	refused := value("refused")
 	first.result.Calls[0].Refused = &refused
 	s := &script{t: t, turns: []turn{first, says("answer")}}
-	_, out, err := s.run(input("a"))
+	out, err := s.run(input("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -411,7 +417,7 @@ func TestFunctionCallsEndTheRunAfterMCPCalls(t *testing.T) {
 	mixed := asksFor("a.1")
 	mixed.result.Functions = []blob.Value{value("function call")}
 	s := &script{t: t, turns: []turn{mixed}}
-	_, out, err := s.run(input("a"))
+	out, err := s.run(input("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -423,7 +429,7 @@ func TestFunctionCallsEndTheRunAfterMCPCalls(t *testing.T) {
 
 func TestEndings(t *testing.T) {
 	t.Parallel()
-	finish := func(reason string, output int) turn {
+	finish := func(reason model.Finish, output int) turn {
 		t := says("part")
 		t.result.Finish = reason
 		t.result.Usage.OutputTokens = output
@@ -459,7 +465,7 @@ func TestEndings(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&in)
 			}
-			_, out, err := (&script{t: t, turns: tt.turns}).run(in)
+			out, err := (&script{t: t, turns: tt.turns}).run(in)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -478,7 +484,7 @@ func TestLimitsTravelWithTheTurns(t *testing.T) {
 	first := asksFor("a.1", "a.2")
 	first.result.Usage.OutputTokens = 60
 	s := &script{t: t, turns: []turn{first, says("answer")}}
-	if _, _, err := s.run(in); err != nil {
+	if _, err := s.run(in); err != nil {
 		t.Fatal(err)
 	}
 	type limits struct {
@@ -499,7 +505,7 @@ func TestFoldedConversationIsTakenOver(t *testing.T) {
 	first := asksFor("a.1")
 	first.result.Folded = &transcript.Transcript{Head: "sha256-x", Folded: 2}
 	s := &script{t: t, turns: []turn{first, says("answer")}}
-	_, out, err := s.run(input("a"))
+	out, err := s.run(input("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -511,10 +517,10 @@ func TestFoldedConversationIsTakenOver(t *testing.T) {
 func TestCancelledRunKeepsItsOutput(t *testing.T) {
 	t.Parallel()
 	s := &script{t: t, turns: []turn{asksFor("a.1")}}
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env := s.environment()
 	env.OnActivity(activities.MCPCallName, anyArgument, anyArgument).After(time.Hour).Return(activities.MCPCallResult{}, nil)
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
-	_, _, err := s.runIn(env, input("a"))
+	_, err := s.runIn(env, input("a"))
 	var cancelled *temporal.CanceledError
 	if !errors.As(err, &cancelled) {
 		t.Fatalf("error %v, want a cancellation", err)

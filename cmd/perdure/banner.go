@@ -22,7 +22,7 @@ Perdure is ready.
   Demo MCP server  %s
   State            %s
 
-`, d.http, orNone(d.uiURL), d.apiKey.Reveal(), filepath.Join(d.dir, "api-key"), model, d.demo.MCPURL, d.dir)
+`, d.http, orNone(d.uiURL), d.apiKey.Reveal(), filepath.Join(d.dir, "api-key"), model, d.demo.MCPURL(), d.dir)
 	if d.scripted() {
 		fmt.Fprint(d.out, `The model is a script, not a language model: it picks a tool by its name and quotes what the tool says.
 Set OPENAI_API_KEY, or name a provider in a configuration file, and start again for real answers.
@@ -41,7 +41,7 @@ Set OPENAI_API_KEY, or name a provider in a configuration file, and start again 
     }'
 
 Then open the run in the Temporal Web UI. Ctrl-C stops everything.
-`, d.http, d.apiKey.Reveal(), d.config.Models.Default, d.demo.MCPURL)
+`, d.http, d.apiKey.Reveal(), d.config.Models.Default, d.demo.MCPURL())
 }
 
 func orNone(s string) string {

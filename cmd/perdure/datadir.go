@@ -1,16 +1,17 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
+	"perdure/internal/demo"
 	"perdure/internal/secret"
 )
 
@@ -51,21 +52,19 @@ func openAPIKey(path string) (secret.String, error) {
 	return secret.New(key), os.WriteFile(path, []byte(key+"\n"), 0o600)
 }
 
-// The demo MCP server keeps its address over restarts, so that a run which was under way finds it again.
-
-func addressFile(dir string) string { return filepath.Join(dir, "demo-address") }
-
-func rememberedAddress(dir string) string {
-	data, err := os.ReadFile(addressFile(dir))
+// openDemo listens where the demo listened before, so that a run which was under way over a restart finds it again. If that
+// address is taken, it takes another.
+func openDemo(ctx context.Context, dir string) (*demo.Server, error) {
+	file := filepath.Join(dir, "demo-address")
+	if address, err := os.ReadFile(file); err == nil {
+		if server, err := demo.Open(ctx, demo.Options{Addr: strings.TrimSpace(string(address))}); err == nil {
+			return server, nil
+		}
+	}
+	server, err := demo.Open(ctx, demo.Options{})
 	if err != nil {
-		return ""
+		return nil, err
 	}
-	return strings.TrimSpace(string(data))
-}
-
-func rememberAddress(dir, origin string) {
-	if u, err := url.Parse(origin); err == nil {
-		// Best effort: without it the next start takes another port.
-		_ = os.WriteFile(addressFile(dir), []byte(u.Host+"\n"), 0o600)
-	}
+	address := strings.TrimPrefix(server.Origin(), "http://")
+	return server, os.WriteFile(file, []byte(address+"\n"), 0o600)
 }

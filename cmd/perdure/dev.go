@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
@@ -52,7 +51,7 @@ type devServer struct {
 	logger    *slog.Logger
 	out       io.Writer
 	parts     stages
-	demo      *demo.Demo
+	demo      *demo.Server
 	apiKey    secret.String
 	temporal  client.Client
 	uiURL     string
@@ -171,13 +170,12 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 // startModel makes sure that there is a model to ask: the configured ones, the one that OPENAI_API_KEY pays for, or the script.
 func (d *devServer) startModel(ctx context.Context) error {
 	var err error
-	if d.demo, err = demo.Start(ctx, demo.Options{Address: rememberedAddress(d.dir)}); err != nil {
+	if d.demo, err = openDemo(ctx, d.dir); err != nil {
 		return err
 	}
-	rememberAddress(d.dir, d.demo.Origin)
 	d.parts.start(ctx, "demo", d.demo.Run)
 	network := &d.config.Network
-	network.AllowOrigins = append(network.AllowOrigins, d.demo.Origin)
+	network.AllowOrigins = append(network.AllowOrigins, d.demo.Origin())
 	models := &d.config.Models
 	if key := os.Getenv("OPENAI_API_KEY"); key != "" && len(models.Providers) == 0 {
 		base := os.Getenv("OPENAI_BASE_URL")
@@ -192,7 +190,7 @@ func (d *devServer) startModel(ctx context.Context) error {
 	if len(models.Providers) > 0 {
 		return d.config.Validate()
 	}
-	script := config.Provider{BaseURL: d.demo.ModelBaseURL}
+	script := config.Provider{BaseURL: d.demo.ModelBaseURL()}
 	script.Models = []string{"scripted"}
 	// The script also answers to the model's name that Perplexity's and OpenAI's examples use, so that they can be pasted.
 	alias := script
@@ -205,7 +203,6 @@ func (d *devServer) startModel(ctx context.Context) error {
 const (
 	demoModel = "demo/scripted"
 	seedModel = "openai/gpt-5.5"
-
 )
 
 func (d *devServer) scripted() bool { return d.config.Models.Default == demoModel }

@@ -62,9 +62,9 @@ func openSealer(c config.Config) (*secret.Sealer, error) {
 func newCatalog(c config.Models) (*model.Catalog, error) {
 	providers := make([]model.Provider, 0, len(c.Providers))
 	for name, p := range c.Providers {
-		headers := make(map[string]secret.String, len(p.Headers))
-		for k, v := range p.Headers {
-			headers[k] = v
+		headers := make(map[string]string, len(p.Headers))
+		for name, value := range p.Headers {
+			headers[name] = value.Reveal()
 		}
 		providers = append(providers, model.Provider{
 			Name: name, BaseURL: p.BaseURL, APIKey: p.APIKey, Headers: headers, Models: p.Models, Quirks: model.Quirks(p.Quirks),
@@ -111,29 +111,32 @@ func newActivities(c config.Config, blobs *blob.Store, sealer *secret.Sealer, ca
 		return nil, nil, err
 	}
 	mcp, err := mcpclient.New(mcpclient.Options{
-		Network:              networkPolicy(c.Network),
-		RootCAs:              roots,
-		ListTimeout:          c.Limits.Discovery.Timeout,
-		CallTimeout:          c.Limits.Call.Timeout,
-		MaxListBytes:         int64(c.Limits.ListBytes),
-		MaxCallBytes:         int64(c.Limits.CallBytes),
-		MaxSchemaBytes:       int(c.Limits.SchemaBytes),
-		PerServerConcurrency: c.Limits.ParallelCallsPerServer,
+		Network:        networkPolicy(c.Network),
+		RootCAs:        roots,
+		ListTimeout:    c.Limits.Discovery.Timeout,
+		CallTimeout:    c.Limits.Call.Timeout,
+		MaxListBytes:   int64(c.Limits.ListBytes),
+		MaxCallBytes:   int64(c.Limits.CallBytes),
+		MaxSchemaBytes: int(c.Limits.SchemaBytes),
+		// The limit per server is one of each run. Between runs, only the worker's own size bounds what a server gets.
+		PerServerConcurrency: c.Worker.MaxConcurrentActivities,
+		Version:              version(),
 		Logger:               logger,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	models, err := model.New(model.Options{Catalog: catalog, Timeout: c.Limits.Model.Timeout, Logger: logger})
-	if err != nil {
-		return nil, nil, err
-	}
+	models := model.New(model.Options{Catalog: catalog, RootCAs: roots, Logger: logger})
 	steps, err := activities.New(activities.Options{
 		Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger,
 		HeartbeatEvery: c.Limits.Model.Heartbeat / 3,
 		MaxToolOutput:  int(c.Limits.ToolOutputToModel),
 	})
-	return steps, mcp.Close, err
+	closeAll := func() {
+		mcp.Close()
+		models.Close()
+	}
+	return steps, closeAll, err
 }
 
 func workerOptions(c config.Config, logger *slog.Logger) worker.Options {
