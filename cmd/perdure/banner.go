@@ -36,7 +36,7 @@ Set OPENAI_API_KEY, or name a provider in a configuration file, and start again 
     -H "Content-Type: application/json" \
     -d '{
       "model": "%s",
-      "input": "Use DeepWiki to explain what the perplexityai/perplexity-py repository does.",
+      "input": "Use DeepWiki to explain what the perdure/perdure repository does.",
       "tools": [{"type": "mcp", "server_label": "deepwiki", "server_url": "%s"}]
     }'
 
