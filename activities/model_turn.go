@@ -157,12 +157,12 @@ func (a *Activities) addItems(ctx context.Context, r *ModelTurnResult, in ModelT
 		m.ID = id(responses.TypeMessage)
 		said = append(said, m)
 	}
-	var functions []responses.Item
+	var functions []*responses.FunctionCall
 	var calls []model.Call
 	for _, call := range answer.Calls {
 		if tools.isFunction(call.Name) {
 			functions = append(functions, &responses.FunctionCall{
-				CallID: call.ID, Name: call.Name, Arguments: call.Arguments, ThoughtSignature: call.ThoughtSignature,
+				Name: call.Name, Arguments: call.Arguments, ThoughtSignature: call.ThoughtSignature,
 				Status: responses.StatusCompleted,
 			})
 		} else {
@@ -177,15 +177,20 @@ func (a *Activities) addItems(ctx context.Context, r *ModelTurnResult, in ModelT
 		r.Calls = append(r.Calls, settled)
 	}
 	for _, f := range functions {
-		f.(*responses.FunctionCall).ID = id(responses.TypeFunctionCall)
+		// Not the model's own ID: some models begin at "call_0" in every turn, and a client replays all turns together.
+		f.CallID = responses.CallID(in.ResponseID, next)
+		f.ID = id(responses.TypeFunctionCall)
+		values, err := transcript.Pack(ctx, a.Blobs, f)
+		if err != nil {
+			return storageError(err)
+		}
+		r.Functions = append(r.Functions, values...)
 	}
-	var err error
-	if r.Items, err = transcript.Pack(ctx, a.Blobs, said...); err != nil {
+	values, err := transcript.Pack(ctx, a.Blobs, said...)
+	if err != nil {
 		return storageError(err)
 	}
-	if r.Functions, err = transcript.Pack(ctx, a.Blobs, functions...); err != nil {
-		return storageError(err)
-	}
+	r.Items = values
 	return nil
 }
 

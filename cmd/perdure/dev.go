@@ -180,9 +180,11 @@ func (d *devServer) startModel(ctx context.Context) error {
 	if key := os.Getenv("OPENAI_API_KEY"); key != "" && len(models.Providers) == 0 {
 		base := os.Getenv("OPENAI_BASE_URL")
 		if base == "" {
-			base = "https://api.openai.com/v1"
+			base = openaiURL
 		}
-		models.Providers = map[string]config.Provider{"openai": {BaseURL: base, APIKey: secret.New(key)}}
+		openai := config.Provider{BaseURL: base, APIKey: secret.New(key)}
+		openai.Quirks.StrictSchemas = base == openaiURL
+		models.Providers = map[string]config.Provider{"openai": openai}
 		if models.Default == "" {
 			models.Default = seedModel
 		}
@@ -201,6 +203,7 @@ func (d *devServer) startModel(ctx context.Context) error {
 }
 
 const (
+	openaiURL = "https://api.openai.com/v1"
 	demoModel = "demo/scripted"
 	seedModel = "openai/gpt-5.5"
 )

@@ -104,6 +104,9 @@ func certificates(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// maxListedTools bounds the tools that one server may list.
+const maxListedTools = 1024
+
 // newActivities also returns a function that closes what the activities hold open.
 func newActivities(c config.Config, blobs *blob.Store, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (*activities.Activities, func(), error) {
 	roots, err := certificates(c.Network.CAFile)
@@ -133,7 +136,9 @@ func newActivities(c config.Config, blobs *blob.Store, sealer *secret.Sealer, ca
 		MaxToolOutput:  int(c.Limits.ToolOutputToModel),
 	})
 	closeAll := func() {
-		mcp.Close()
+		if err := mcp.Close(); err != nil {
+			logger.Warn("MCP sessions did not end in time", "error", err)
+		}
 		models.Close()
 	}
 	return steps, closeAll, err

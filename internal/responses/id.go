@@ -20,6 +20,9 @@ func ItemID(itemType ItemType, responseID string, n int) string {
 	return itemType.idPrefix() + responseID[min(len(ResponsePrefix), len(responseID)):] + "_" + strconv.Itoa(n)
 }
 
+// CallID derives the call_id of a function call that is the n-th item of a response. It is the item ID of no other item.
+func CallID(responseID string, n int) string { return ItemID(TypeMCPCall, responseID, n) }
+
 func (t ItemType) idPrefix() string {
 	switch t {
 	case TypeMessage:

@@ -1,0 +1,120 @@
+# Perdure's tasks. `make` alone lists them; docs/dependencies.md says why these tools.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The one place where versions of tools are pinned. Each must build with the Go of go.mod.
+GOLANGCI_LINT_VERSION := v2.15.0
+WORKFLOWCHECK_VERSION := v0.6.0
+
+TEST_TIMEOUT := 20m
+TESTFLAGS ?=
+ARGS ?=
+
+# The flags of the Temporal server's build. Whatever compiles devserver/ uses -trimpath, so that all share one build
+# cache: without it, 1,800 packages would be compiled a second time.
+TEMPORAL_BUILD := go build -trimpath -ldflags "-s -w"
+
+# Folders stand beside the files, so that a file that is gone counts as a change.
+sources = $(shell find $(1) \( -name node_modules -o -name testdata \) -prune -o \
+	\( -type d -o -type f ! -name '*_test.go' ! -name '.*' \) -print)
+PERDURE_SOURCES  := go.mod go.sum $(call sources,activities cmd config internal starter worker workflows)
+TEMPORAL_SOURCES := $(call sources,devserver)
+
+GOLANGCI_LINT := bin/tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
+WORKFLOWCHECK := bin/tools/workflowcheck-$(WORKFLOWCHECK_VERSION)
+
+NPM := internal/e2e/npm
+# npm writes this file last, so it is there only after an installation that succeeded.
+NPM_INSTALLED := $(NPM)/node_modules/.package-lock.json
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: bin/perdure bin/perdure-temporal ## Run everything on this machine; ARGS="--http 127.0.0.1:9000" passes flags on
+	@exec bin/perdure dev $(ARGS)
+
+.PHONY: build
+build: bin/perdure bin/perdure-temporal ## Build bin/perdure and bin/perdure-temporal
+
+# One Temporal server serves all packages of a test run. The nested module has its own tests, without the race detector:
+# the server's code is not ours.
+.PHONY: test
+test: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
+test: bin/perdure-temporal $(NPM_INSTALLED) ## Run all tests; TESTFLAGS="-run Name" passes flags on
+	bin/perdure-temporal --listen 127.0.0.1:0 --ui off -- go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+	cd devserver && go test -trimpath -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: lint-go lint-modules lint-shell lint-compose ## Check style, determinism of workflows, modules, scripts, compose file
+
+# golangci-lint checks formatting, too (see fmt). workflowcheck finds what would make a replay differ.
+.PHONY: lint-go
+lint-go: $(GOLANGCI_LINT) $(WORKFLOWCHECK)
+	$(GOLANGCI_LINT) run
+	$(GOLANGCI_LINT) fmt --diff devserver
+	$(WORKFLOWCHECK) ./workflows/...
+	cd devserver && go vet -trimpath ./...
+
+.PHONY: lint-modules
+lint-modules:
+	go mod tidy -diff
+	cd devserver && go mod tidy -diff
+
+# Optional programs are not optional in CI: .ci/run installs them.
+.PHONY: lint-shell
+lint-shell:
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck .ci/run deploy/temporal/*.sh; \
+	else echo "shellcheck is not installed: scripts are not checked"; fi
+
+.PHONY: lint-compose
+lint-compose:
+	@if docker compose version >/dev/null 2>&1; then set -x; docker compose config --quiet; \
+	elif command -v docker-compose >/dev/null; then set -x; docker-compose config --quiet; \
+	else echo "docker compose is not installed: docker-compose.yml is not checked"; fi
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format the Go code of both modules
+	$(GOLANGCI_LINT) fmt . devserver
+
+.PHONY: generate
+generate: ## Run the go:generate directives
+	go generate ./...
+
+.PHONY: bench-run
+bench-run: bin/perdure-temporal ## Measure the latency of a run beside a bare loop and a bare workflow; see bench/README.md
+	PERDURE_TEMPORAL_BINARY=$(abspath bin/perdure-temporal) go run ./bench $(ARGS)
+
+bin/perdure: $(PERDURE_SOURCES)
+	go build -trimpath -ldflags "-s -w" -o $@ ./cmd/perdure
+
+# A line for each package would be 1,800 lines: a terminal sees a count in place, a log one line for every 200.
+bin/perdure-temporal: $(TEMPORAL_SOURCES)
+	@[ -e $@ ] || echo "Building the Temporal development server: about five minutes on two cores, this once."
+	@cd devserver && $(TEMPORAL_BUILD) -v -o ../$@ . 2>&1 | awk -v tty="$$(test -t 2 && echo 1)" ' \
+		/ / { print; next } \
+		{ n++ } \
+		tty { printf "\r  %d packages", n; fflush(); next } \
+		n % 200 == 0 { print "  " n " packages"; fflush() } \
+		END { if (tty && n) print "" }'
+
+$(GOLANGCI_LINT):
+	@echo "Building golangci-lint $(GOLANGCI_LINT_VERSION), once: about a minute."
+	@$(call install-tool,golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION))
+
+$(WORKFLOWCHECK):
+	@$(call install-tool,workflowcheck,go.temporal.io/sdk/contrib/tools/workflowcheck@$(WORKFLOWCHECK_VERSION))
+
+# The version is in the file's name, so that a new version is a new file.
+define install-tool
+mkdir -p bin/tools && GOFLAGS=-trimpath GOBIN=$(abspath bin/tools) go install $(2) && mv bin/tools/$(1) $@
+endef
+
+$(NPM_INSTALLED): $(NPM)/package.json $(NPM)/package-lock.json $(NPM)/.npmrc
+	cd $(NPM) && npm ci --no-progress
+	@touch $@

@@ -1,0 +1,133 @@
+// Package perdure_test holds the architecture to its rules: who may import whom, and how folders and files are kept. What is
+// allowed stands here; arch_check_test.go reads the sources and compares.
+package perdure_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// anything stands for every package of ours but the doubles, whose names end in test.
+const anything = "*"
+
+// allowed lists, for each package of ours, the packages of ours that its production code may import. A package that is not here
+// fails the test, and so does an entry without a package. ARCHITECTURE.md draws the same table.
+var allowed = map[string][]string{
+	"cmd/perdure": {anything},
+	"bench":       {anything},
+
+	"starter": {
+		"activities", "workflows",
+		"internal/blob", "internal/identity", "internal/mcpclient", "internal/model", "internal/responses", "internal/secret",
+		"internal/transcript",
+	},
+	"worker":    {"activities", "workflows"},
+	"workflows": {"activities", "internal/blob", "internal/responses", "internal/transcript"},
+	"activities": {
+		"internal/blob", "internal/mcpclient", "internal/model", "internal/responses", "internal/secret", "internal/transcript",
+	},
+
+	"internal/transcript": {"internal/blob", "internal/responses"},
+	"internal/model":      {"internal/responses", "internal/secret"},
+	"config":              {"internal/secret"},
+
+	"internal/blob":        {},
+	"internal/demo":        {},
+	"internal/identity":    {},
+	"internal/mcpclient":   {},
+	"internal/responses":   {},
+	"internal/secret":      {},
+	"internal/temporaldev": {},
+
+	// Doubles know the wire, not our code, so that they cannot share its mistakes.
+	"internal/mcptest":                     {},
+	"internal/modeltest":                   {},
+	"internal/temporaldev/temporaldevtest": {"internal/temporaldev"},
+
+	// A module of its own.
+	"devserver": {},
+}
+
+// owned lists packages of others that only some folders or files may import, tests included. A path owns everything below it.
+var owned = []struct {
+	imported string
+	by       []string
+	why      string
+}{
+	{"github.com/spf13/viper", []string{"config/load.go"}, "configuration is a value; how it is read is one file's affair"},
+	{"github.com/go-viper/mapstructure", []string{"config"}, "it comes with viper"},
+	{"github.com/spf13/cobra", []string{"cmd"}, "packages know no command line"},
+	{"github.com/spf13/pflag", []string{"cmd"}, "packages know no command line"},
+	{"github.com/sashabaranov/go-openai", []string{"internal/model"}, "its types follow another project's calendar"},
+	{
+		"github.com/modelcontextprotocol/go-sdk",
+		[]string{"internal/mcpclient", "internal/mcptest", "internal/demo"},
+		"the guard around every byte of an MCP server is in mcpclient",
+	},
+	{"code.dny.dev/ssrf", []string{"internal/mcpclient"}, "addresses are checked where they are dialed"},
+	{"github.com/tink-crypto/tink-go", []string{"internal/secret"}, "secrets are sealed in one place"},
+	{
+		"go.temporal.io/sdk/client",
+		[]string{"cmd", "starter", "worker", "activities", "workflows", "bench", "internal/e2e", "internal/temporaldev"},
+		"everything else works without a connection to Temporal",
+	},
+	{"go.temporal.io/server", []string{"devserver"}, "it would multiply packages and build times by four; see docs/decisions/0004"},
+	{"github.com/temporalio/ui-server", []string{"devserver"}, "it comes with the server"},
+}
+
+// impure lists what production code in workflows must not import. What cannot be told by an import, such as time.Now, is the
+// affair of workflowcheck.
+var impure = []string{
+	"crypto/rand", "database/sql", "encoding/json", "math/rand", "math/rand/v2", "net", "net/http", "os", "os/exec",
+	"go.temporal.io/sdk/client",
+}
+
+// testingAllowed are the packages outside tests that may import testing.
+var testingAllowed = []string{
+	// It hands a server to a test and stops it at the test's end. All other doubles are programs' to use, too.
+	"internal/temporaldev/temporaldevtest",
+}
+
+// vague are names of folders and files that say nothing of what is inside.
+var vague = []string{"base", "common", "helper", "helpers", "misc", "pkg", "shared", "types", "util", "utils"}
+
+const (
+	maxLines      = 500
+	maxGoSumLines = 200
+)
+
+func TestArchitecture(t *testing.T) {
+	t.Parallel()
+	tree, err := readTree(os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What reads nothing finds nothing.
+	if len(tree) < 100 {
+		t.Fatalf("read %d Go files, want at least 100", len(tree))
+	}
+	for _, v := range violations(tree) {
+		t.Error(v)
+	}
+}
+
+// TestModule keeps the main module slim: the Temporal server would bring 550 more lines.
+func TestModule(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"go.mod", "go.sum"} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(data)
+		for _, module := range []string{"go.temporal.io/server ", "github.com/temporalio/ui-server/v2 "} {
+			if strings.Contains(text, module) {
+				t.Errorf("%s names %s: it belongs to devserver/", name, module)
+			}
+		}
+		if n := strings.Count(text, "\n"); name == "go.sum" && n > maxGoSumLines {
+			t.Errorf("go.sum has %d lines, at most %d are wanted: which dependency is not worth it?", n, maxGoSumLines)
+		}
+	}
+}

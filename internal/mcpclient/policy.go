@@ -1,0 +1,196 @@
+package mcpclient
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"code.dny.dev/ssrf"
+)
+
+// MaxURLBytes bounds a server's URL.
+const MaxURLBytes = 2048
+
+// A NetworkPolicy says which servers may be reached. Its zero value allows
+// https to public addresses, on any port.
+//
+// Rules about addresses are enforced on every dial, after name resolution, so
+// that a name which resolves to something else the next time gains nothing.
+type NetworkPolicy struct {
+	// AllowNetworks lists prefixes that may be dialed although they are not
+	// public, such as 10.20.0.0/16.
+	AllowNetworks []netip.Prefix
+	// AllowOrigins lists origins such as "http://127.0.0.1:39001" for which
+	// plain http is allowed. The port may be "*". If the host is a literal IP
+	// address, that address may be dialed even though it is not public; if it
+	// is localhost, the loopback addresses may. Any other host still has to
+	// resolve to a public address or to one in AllowNetworks.
+	AllowOrigins []string
+}
+
+// Validate reports the first entry that is not of the form described above.
+func (p NetworkPolicy) Validate() error {
+	_, err := p.compile()
+	return err
+}
+
+// CheckURL reports why a server's URL may not be used, in words that are safe
+// to show and that name the remedy. It looks nothing up: a name that passes
+// may still resolve to an address that the dialer refuses.
+func (p NetworkPolicy) CheckURL(raw string) error {
+	compiled, err := p.compile()
+	if err != nil {
+		return err
+	}
+	return compiled.checkURL(raw)
+}
+
+// policy is a NetworkPolicy in the form that checks need.
+type policy struct {
+	origins  []origin
+	guardian *ssrf.Guardian
+}
+
+func (p NetworkPolicy) compile() (*policy, error) {
+	var v4, v6 []netip.Prefix
+	for _, prefix := range p.AllowNetworks {
+		switch {
+		case !prefix.IsValid():
+			return nil, errors.New("allow_networks has an invalid prefix; write it like 10.20.0.0/16")
+		case prefix.Addr().Is4():
+			v4 = append(v4, prefix.Masked())
+		default:
+			v6 = append(v6, prefix.Masked())
+		}
+	}
+	compiled := &policy{guardian: ssrf.New(
+		ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))}
+	for _, s := range p.AllowOrigins {
+		o, err := parseAllowedOrigin(s)
+		if err != nil {
+			return nil, err
+		}
+		compiled.origins = append(compiled.origins, o)
+	}
+	return compiled, nil
+}
+
+func (p *policy) checkURL(raw string) error {
+	if len(raw) > MaxURLBytes {
+		return fmt.Errorf("the URL is longer than %d bytes", MaxURLBytes)
+	}
+	u, err := url.Parse(raw)
+	if err != nil { // its text quotes the URL, query included
+		return errors.New("the URL cannot be parsed; write it like https://mcp.example.com/mcp")
+	}
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return errors.New("the URL must begin with https://")
+	case u.Hostname() == "":
+		return errors.New("the URL names no host; write it like https://mcp.example.com/mcp")
+	case u.User != nil:
+		return errors.New("the URL holds a user name or password; send credentials as authorization or headers")
+	case strings.Contains(raw, "#"):
+		return errors.New("the URL has a fragment; remove the part from # on")
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return errors.New("the URL has a port outside 1 to 65535")
+		}
+	}
+	target := originOf(u)
+	if p.allowsOrigin(target) {
+		return nil
+	}
+	if u.Scheme == "http" {
+		return errors.New("the URL must begin with https://; an operator can allow http for this origin with allow_origins")
+	}
+	if isLocalhost(target.host) {
+		return errors.New("the URL names this machine; an operator can allow it with allow_origins")
+	}
+	if addr, err := netip.ParseAddr(target.host); err == nil && p.guardian.SafeAddr(addr.Unmap()) != nil {
+		return errors.New("the URL names an address that is not public; an operator can allow it with allow_networks or allow_origins")
+	}
+	return nil
+}
+
+// checkDial decides whether a connection made for host may go to dest, the
+// address that host resolved to.
+func (p *policy) checkDial(host string, dest netip.AddrPort) error {
+	port := strconv.Itoa(int(dest.Port()))
+	addr := dest.Addr().Unmap()
+	for _, o := range p.origins {
+		if o.host != canonicalHost(host) || !o.matchesPort(port) {
+			continue
+		}
+		if literal, err := netip.ParseAddr(o.host); err == nil && literal.Unmap() == addr {
+			return nil
+		}
+		if isLocalhost(o.host) && addr.IsLoopback() {
+			return nil
+		}
+	}
+	if err := p.guardian.SafeAddrPort(netip.AddrPortFrom(addr, dest.Port())); err != nil {
+		return fmt.Errorf("%w: %w", errAddressDenied, err)
+	}
+	return nil
+}
+
+func (p *policy) allowsOrigin(target origin) bool {
+	return slices.ContainsFunc(p.origins, func(o origin) bool {
+		return o.scheme == target.scheme && o.host == target.host && o.matchesPort(target.port)
+	})
+}
+
+// origin is a scheme, a host and a port; port "*" stands for any.
+type origin struct{ scheme, host, port string }
+
+func (o origin) matchesPort(port string) bool { return o.port == "*" || o.port == port }
+
+func originOf(u *url.URL) origin {
+	port := u.Port()
+	if port == "" {
+		port = defaultPort(u.Scheme)
+	}
+	return origin{scheme: u.Scheme, host: canonicalHost(u.Hostname()), port: port}
+}
+
+// parseAllowedOrigin is not url.Parse because that refuses the port "*".
+func parseAllowedOrigin(s string) (origin, error) {
+	malformed := fmt.Errorf("allow_origins has the entry %q; write it like http://127.0.0.1:8080 or http://127.0.0.1:*", s)
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok || scheme != "http" && scheme != "https" || rest == "" || strings.ContainsAny(rest, "/?#@") {
+		return origin{}, malformed
+	}
+	host, port, err := net.SplitHostPort(rest)
+	if err != nil { // no port
+		host, port = strings.Trim(rest, "[]"), defaultPort(scheme)
+		if strings.Contains(host, ":") && !strings.HasPrefix(rest, "[") {
+			return origin{}, malformed
+		}
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); port != "*" && (err != nil || n == 0) || host == "" {
+		return origin{}, malformed
+	}
+	return origin{scheme: scheme, host: canonicalHost(host), port: port}, nil
+}
+
+func defaultPort(scheme string) string {
+	if scheme == "http" {
+		return "80"
+	}
+	return "443"
+}
+
+func canonicalHost(host string) string {
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+func isLocalhost(host string) bool {
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
