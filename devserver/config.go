@@ -103,6 +103,11 @@ func tuning() dynamicconfig.StaticClient {
 		// A worker that completes a workflow task starts the activities that it scheduled at once.
 		dynamicconfig.EnableActivityEagerExecution.Key(): true,
 
+		// A poller waits at one partition of a task queue, tasks arrive at any; with the default of four and an SDK's two
+		// pollers, ten parallel activities took 84 to 102 ms, with one partition 45 to 52 ms.
+		dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
+		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
+
 		dynamicconfig.FrontendPersistenceMaxQPS.Key(): unlimited,
 		dynamicconfig.HistoryPersistenceMaxQPS.Key():  unlimited,
 		dynamicconfig.MatchingPersistenceMaxQPS.Key(): unlimited,

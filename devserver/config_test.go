@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/server/common/dynamicconfig"
 	temporallog "go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/primitives"
@@ -52,6 +53,13 @@ func TestTuningIsEffective(t *testing.T) {
 	}
 	if got := dynamicconfig.TimerProcessorMaxTimeShift.Get(c)(); got.Milliseconds() != 50 {
 		t.Errorf("timer shift: got %v", got)
+	}
+	for _, partitions := range []dynamicconfig.TaskQueueIntConstrainedDefaultSetting{
+		dynamicconfig.MatchingNumTaskqueueReadPartitions, dynamicconfig.MatchingNumTaskqueueWritePartitions,
+	} {
+		if got := partitions.Get(c)("default", "perdure", enumspb.TASK_QUEUE_TYPE_ACTIVITY); got != 1 {
+			t.Errorf("%s: got %d", partitions.Key(), got)
+		}
 	}
 	if !dynamicconfig.EnableActivityEagerExecution.Get(c)("default") {
 		t.Error("eager activities are off")

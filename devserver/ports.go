@@ -30,7 +30,8 @@ func (c *claims) address(flagName, address string) (*net.TCPAddr, error) {
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("--%s %s: the port is taken, perhaps by another Temporal server; stop it or choose another port (0 picks a free one)", flagName, address)
+		return nil, fmt.Errorf("--%s %s: the port is taken, perhaps by another Temporal server; "+
+			"stop it or choose another port (0 picks a free one)", flagName, address)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--%s %s: %w", flagName, address, err)

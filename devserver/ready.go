@@ -28,7 +28,9 @@ func (s *server) awaitReady(ctx context.Context) error {
 	conn, err := grpc.NewClient(s.endpoints.Address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		// The default waits a second after a first failed connection.
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: probeInterval, Multiplier: 1, MaxDelay: probeInterval}}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{BaseDelay: probeInterval, Multiplier: 1, MaxDelay: probeInterval},
+		}),
 	)
 	if err != nil {
 		return err

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -45,7 +48,10 @@ it by itself. On Temporal Cloud, where clients may not register attributes, add 
 	}
 }
 
-const migrateTimeout = time.Minute
+const (
+	migrateTimeout = 2 * time.Minute
+	awaitInterval  = 500 * time.Millisecond
+)
 
 func searchAttributes() map[string]enumspb.IndexedValueType {
 	keys := []temporal.SearchAttributeKey{
@@ -83,5 +89,28 @@ func registerSearchAttributes(ctx context.Context, c client.Client, namespace st
 	if err != nil && !errors.As(err, &exists) {
 		return 0, fmt.Errorf("add search attributes %v to namespace %q: %w", missing, namespace, err)
 	}
-	return len(missing), nil
+	return len(missing), awaitSearchAttributes(ctx, c, namespace)
+}
+
+// awaitSearchAttributes returns once the server knows the attributes. A cluster caches them: until the caches are refreshed, which
+// may take a minute, it refuses to start a run that has them.
+func awaitSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
+	var terms []string
+	for name := range searchAttributes() {
+		terms = append(terms, name+" = 'any'")
+	}
+	slices.Sort(terms)
+	request := &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: strings.Join(terms, " AND ")}
+	for {
+		_, err := c.CountWorkflow(ctx, request)
+		var unknown *serviceerror.InvalidArgument
+		if !errors.As(err, &unknown) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the search attributes were added to namespace %q, and the server does not use them yet: %w", namespace, err)
+		case <-time.After(awaitInterval):
+		}
+	}
 }

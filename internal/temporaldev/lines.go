@@ -47,13 +47,13 @@ func (w *lineWriter) emitLine(line []byte) {
 type firstLine struct {
 	line chan []byte
 
-	buf  []byte
-	max  int
-	done bool
+	buf   []byte
+	limit int
+	done  bool
 }
 
-func newFirstLine(max int) *firstLine {
-	return &firstLine{line: make(chan []byte, 1), max: max}
+func newFirstLine(limit int) *firstLine {
+	return &firstLine{line: make(chan []byte, 1), limit: limit}
 }
 
 func (w *firstLine) Write(p []byte) (int, error) {
@@ -61,7 +61,7 @@ func (w *firstLine) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	w.buf = append(w.buf, p...)
-	if i := bytes.IndexByte(w.buf, '\n'); i >= 0 || len(w.buf) > w.max {
+	if i := bytes.IndexByte(w.buf, '\n'); i >= 0 || len(w.buf) > w.limit {
 		w.done = true
 		w.line <- w.buf[:max(i, 0)] // empty when too long
 	}
