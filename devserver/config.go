@@ -120,9 +120,6 @@ func tuning() dynamicconfig.StaticClient {
 		// Everyone who waits for a run's result holds one long poll; the default allows 1200.
 		dynamicconfig.FrontendMaxConcurrentLongRunningRequestsPerInstance.Key(): unlimited,
 
-		// A search attribute is usable as soon as it is added, not when a cache expires.
-		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
-
 		// Idle workflows kept in memory; the default suits a machine of its own.
 		dynamicconfig.HistoryCacheHostLevelMaxSize.Key(): 8192,
 

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.uber.org/zap"
 )
 
@@ -17,6 +19,7 @@ type options struct {
 	ui             string // "" = no UI
 	namespace      string
 	retention      time.Duration
+	attributes     map[string]enumspb.IndexedValueType
 	logLevel       zap.AtomicLevel
 	exitWithParent bool
 	command        []string
@@ -50,6 +53,8 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	fs.StringVar(&o.ui, "ui", "127.0.0.1:8233", "Web UI `address`; empty or off for none")
 	fs.StringVar(&o.namespace, "namespace", "default", "namespace to create")
 	fs.DurationVar(&o.retention, "retention", 30*24*time.Hour, "how long the namespace keeps closed workflows")
+	fs.Func("search-attribute", "`NAME=TYPE` of a custom search attribute, such as Colour=Keyword, that a new namespace gets; "+
+		"may be repeated", o.addAttribute)
 	fs.StringVar(&level, "log-level", "error", "lowest `level` logged: debug, info, warn, error or fatal")
 	fs.BoolVar(&o.exitWithParent, "exit-with-parent", false, "stop at the end of standard input, which the parent holds open")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -79,4 +84,17 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 		return options{}, fmt.Errorf("--log-level: %w", err)
 	}
 	return o, nil
+}
+
+func (o *options) addAttribute(text string) error {
+	name, kind, _ := strings.Cut(text, "=")
+	t, err := enumspb.IndexedValueTypeFromString(kind)
+	if name == "" || err != nil {
+		return errors.New("must be NAME=TYPE, with a type such as Keyword, KeywordList, Int or Datetime")
+	}
+	if o.attributes == nil {
+		o.attributes = map[string]enumspb.IndexedValueType{}
+	}
+	o.attributes[name] = t
+	return nil
 }

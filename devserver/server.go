@@ -63,7 +63,7 @@ func startServer(o options) (s *server, err error) {
 		fmt.Fprintf(os.Stderr, "perdure-temporal: %s was made with %d history shards and keeps them; new files get %d\n",
 			o.db, st.shards, newStoreShards)
 	}
-	if err := createNamespace(st.sql, o.namespace, o.retention); err != nil {
+	if err := createNamespace(st.sql, o); err != nil {
 		return nil, err
 	}
 
@@ -107,14 +107,14 @@ func startTemporal(cfg *config.Config, addrs addresses, logLevel zap.AtomicLevel
 	return t, nil
 }
 
-// createNamespace adds the namespace unless the store has it. Doing so before the server starts spares
-// clients the seconds until its namespace cache notices one.
-func createNamespace(cfg *config.SQL, name string, retention time.Duration) error {
-	ns, err := sqlite.NewNamespaceConfig(clusterName, name, false, nil)
+// createNamespace adds the namespace, with its search attributes, unless the store has it. Doing so before the server
+// starts spares clients the seconds until its caches notice.
+func createNamespace(cfg *config.SQL, o options) error {
+	ns, err := sqlite.NewNamespaceConfig(clusterName, o.namespace, false, o.attributes)
 	if err != nil {
-		return fmt.Errorf("namespace %q: %w", name, err)
+		return fmt.Errorf("namespace %q: %w", o.namespace, err)
 	}
-	ns.Detail.Config.Retention = durationpb.New(retention)
+	ns.Detail.Config.Retention = durationpb.New(o.retention)
 	return sqlite.CreateNamespaces(cfg, ns)
 }
 

@@ -7,9 +7,9 @@ import (
 
 // banner tells a newcomer where everything is, and what to type next.
 func (d *devServer) banner() {
-	model := d.config.Models.Default
+	model, example := d.config.Models.Default, d.config.Models.Default
 	if model == "" {
-		model = "(name one in each request)"
+		model, example = "(name one in each request)", "PROVIDER/MODEL"
 	}
 	fmt.Fprintf(d.out, `
 Perdure is ready.
@@ -41,7 +41,7 @@ Set OPENAI_API_KEY, or name a provider in a configuration file, and start again 
     }'
 
 Then open the run in the Temporal Web UI. Ctrl-C stops everything.
-`, d.http, d.apiKey.Reveal(), d.config.Models.Default, d.demo.MCPURL())
+`, d.http, d.apiKey.Reveal(), example, d.demo.MCPURL())
 }
 
 func orNone(s string) string {

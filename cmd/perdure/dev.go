@@ -54,6 +54,7 @@ type devServer struct {
 	demo      *demo.Server
 	apiKey    secret.String
 	temporal  client.Client
+	embedded  bool // the Temporal server is one of the parts
 	uiURL     string
 	dir, http string
 }
@@ -107,20 +108,36 @@ func (d *devServer) startTemporal(ctx context.Context, ports devPorts, stderr io
 		d.uiURL = d.config.Temporal.UIURL
 		return nil
 	}
+	if d.config.Temporal.Namespace == "" {
+		d.config.Temporal.Namespace = client.DefaultNamespace
+	}
 	server, err := temporaldev.Supervise(ctx, temporaldev.Options{
-		DB:       filepath.Join(d.dir, "temporal.db"),
-		Listen:   ports.temporal,
-		UI:       ports.ui,
-		Log:      stderr,
-		Progress: stderr,
+		DB:        filepath.Join(d.dir, "temporal.db"),
+		Listen:    ports.temporal,
+		UI:        ports.ui,
+		Namespace: d.config.Temporal.Namespace,
+		Log:       stderr,
+		Progress:  stderr,
+
+		SearchAttributes: searchAttributeTypes(),
 	})
 	if err != nil {
 		return err
 	}
+	d.embedded = true
 	d.config.Temporal.Address = server.Address
 	d.uiURL = server.UI
 	d.parts.start(ctx, "Temporal server", server.Run)
 	return nil
+}
+
+// dialTemporal keeps Temporal's environment and profiles away from the embedded server: somebody's credentials for another one
+// are not for it, and TLS would not find it.
+func (d *devServer) dialTemporal() (client.Client, error) {
+	if d.embedded {
+		return newTemporalClient(client.Options{}, d.config.Temporal, d.logger)
+	}
+	return dialTemporal(d.config.Temporal, d.logger)
 }
 
 func (d *devServer) startRest(ctx context.Context, listener net.Listener) error {
@@ -128,7 +145,7 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 		return err
 	}
 	var err error
-	if d.temporal, err = dialTemporal(d.config.Temporal, d.logger); err != nil {
+	if d.temporal, err = d.dialTemporal(); err != nil {
 		return err
 	}
 	registerCtx, cancel := context.WithTimeout(ctx, migrateTimeout)

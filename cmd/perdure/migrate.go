@@ -64,6 +64,15 @@ func searchAttributes() map[string]enumspb.IndexedValueType {
 	return types
 }
 
+// searchAttributeTypes are the types by their names.
+func searchAttributeTypes() map[string]string {
+	names := map[string]string{}
+	for name, t := range searchAttributes() {
+		names[name] = t.String()
+	}
+	return names
+}
+
 // registerSearchAttributes adds what the namespace lacks, and returns how many that were.
 func registerSearchAttributes(ctx context.Context, c client.Client, namespace string) (int, error) {
 	service := c.OperatorService()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
@@ -35,6 +36,10 @@ func dialTemporal(c config.Temporal, logger *slog.Logger) (client.Client, error)
 	if err != nil {
 		return nil, fmt.Errorf("temporal: %w", err)
 	}
+	return newTemporalClient(o, c, logger)
+}
+
+func newTemporalClient(o client.Options, c config.Temporal, logger *slog.Logger) (client.Client, error) {
 	if c.Address != "" {
 		o.HostPort = c.Address
 	}
@@ -104,6 +109,9 @@ func certificates(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// slowestHeartbeat bounds how late a cancellation reaches a running step, however long the heartbeat timeout is.
+const slowestHeartbeat = time.Second
+
 // maxListedTools bounds the tools that one server may list.
 const maxListedTools = 1024
 
@@ -132,7 +140,8 @@ func newActivities(c config.Config, blobs *blob.Store, sealer *secret.Sealer, ca
 	models := model.New(model.Options{Catalog: catalog, RootCAs: roots, Logger: logger})
 	steps, err := activities.New(activities.Options{
 		Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger,
-		HeartbeatEvery: c.Limits.Model.Heartbeat / 3,
+		HeartbeatEvery: min(c.Limits.Model.Heartbeat/3, slowestHeartbeat),
+		ModelTimeout:   c.Limits.Model.Timeout,
 		MaxToolOutput:  int(c.Limits.ToolOutputToModel),
 	})
 	closeAll := func() {

@@ -30,8 +30,11 @@ func (s *stages) start(ctx context.Context, name string, run func(context.Contex
 	go func() {
 		defer close(done)
 		err := run(ctx)
-		if err == nil && ctx.Err() == nil {
+		switch {
+		case err == nil && ctx.Err() == nil:
 			err = errors.New("ended by itself")
+		case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+			err = nil // it was stopped, which is no failure
 		}
 		if err != nil {
 			select {
@@ -42,14 +45,16 @@ func (s *stages) start(ctx context.Context, name string, run func(context.Contex
 	}()
 }
 
-// wait returns when ctx ends or a component fails, after all components have ended. Its error is the first failure.
+// wait returns when ctx ends or a component fails, after all components have ended. Its error is the first failure: those that come
+// after it usually come of it.
 func (s *stages) wait(ctx context.Context) error {
-	var err error
 	select {
 	case <-ctx.Done():
-	case err = <-s.ended:
+		return s.stop()
+	case err := <-s.ended:
+		s.stop() //nolint:errcheck // see above
+		return err
 	}
-	return errors.Join(err, s.stop())
 }
 
 // stop ends all components and returns a failure that nobody has received yet.

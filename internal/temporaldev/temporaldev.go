@@ -12,9 +12,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -28,13 +30,17 @@ const (
 // Options says which server to run and where. The zero value runs an in-memory server on Temporal's usual
 // ports.
 type Options struct {
-	Binary    string    // the program; found or built by Locate when empty
-	DB        string    // SQLite file, created when absent; empty keeps everything in memory
-	Listen    string    // gRPC address; default 127.0.0.1:7233, port 0 picks a free one
-	UI        string    // Web UI address; default 127.0.0.1:8233, port 0 picks a free one, "off" for none
-	Namespace string    // created when absent; default "default"
-	Log       io.Writer // the server's log, one Write a line; discarded when nil
-	Progress  io.Writer // what Locate does; nothing when nil
+	Binary    string // the program; found or built by Locate when empty
+	DB        string // SQLite file, created when absent; empty keeps everything in memory
+	Listen    string // gRPC address; default 127.0.0.1:7233, port 0 picks a free one
+	UI        string // Web UI address; default 127.0.0.1:8233, port 0 picks a free one, "off" for none
+	Namespace string // created when absent; default "default"
+	// SearchAttributes are the types, by name, of the custom search attributes that a new namespace gets. Those that are added
+	// to a running server take seconds to be usable.
+	SearchAttributes map[string]string
+
+	Log      io.Writer // the server's log, one Write a line; discarded when nil
+	Progress io.Writer // what Locate does; nothing when nil
 }
 
 func (o Options) args() []string {
@@ -48,6 +54,9 @@ func (o Options) args() []string {
 		if f.value != "" {
 			args = append(args, f.name, f.value)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.SearchAttributes)) {
+		args = append(args, "--search-attribute", name+"="+o.SearchAttributes[name])
 	}
 	return args
 }
