@@ -87,7 +87,7 @@ generate: ## Run the go:generate directives
 	go generate ./...
 
 .PHONY: bench-run
-bench-run: bin/perdure-temporal ## Measure the latency of a run beside a bare loop and a bare workflow; see bench/README.md
+bench-run: bin/perdure bin/perdure-temporal ## Measure the latency of a run beside a bare loop and a bare workflow; see bench/README.md
 	PERDURE_TEMPORAL_BINARY=$(abspath bin/perdure-temporal) go run ./bench $(ARGS)
 
 bin/perdure: $(PERDURE_SOURCES)

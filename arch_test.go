@@ -40,6 +40,9 @@ var allowed = map[string][]string{
 	"internal/secret":      {},
 	"internal/temporaldev": {},
 
+	// From outside: what tests of the built programs need in code of ours are wire types and doubles, in their test files.
+	"internal/e2e": {},
+
 	// Doubles know the wire, not our code, so that they cannot share its mistakes.
 	"internal/mcptest":                     {},
 	"internal/modeltest":                   {},
@@ -128,6 +131,24 @@ func TestModule(t *testing.T) {
 		}
 		if n := strings.Count(text, "\n"); name == "go.sum" && n > maxGoSumLines {
 			t.Errorf("go.sum has %d lines, at most %d are wanted: which dependency is not worth it?", n, maxGoSumLines)
+		}
+	}
+}
+
+// TestDependencies wants a reason for every direct dependency.
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+	reasons, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"go.mod", "devserver/go.mod"} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, module := range unexplained(string(data), string(reasons)) {
+			t.Errorf("%s requires %s, and docs/dependencies.md does not say why", name, module)
 		}
 	}
 }

@@ -37,9 +37,11 @@ type Options struct {
 	Models *model.Client
 	Sealer *secret.Sealer
 	Logger *slog.Logger
-	// HeartbeatEvery is how often a running step tells the server that it is alive. A third of the heartbeat timeout, so that
-	// two may be lost.
+	// HeartbeatEvery is how often a running step tells the server that it is alive, and how late it hears that its run was
+	// cancelled. A third of the heartbeat timeout at the most, so that two beats may be lost.
 	HeartbeatEvery time.Duration
+	// ModelTimeout bounds one model turn. The MCP client has its own limits.
+	ModelTimeout time.Duration
 	// MaxToolOutput is how many bytes of one tool's output the model gets to see; the item keeps all of it.
 	MaxToolOutput int
 }
@@ -52,7 +54,7 @@ type Activities struct {
 // New returns the activities.
 func New(o Options) (*Activities, error) {
 	if o.Blobs == nil || o.MCP == nil || o.Models == nil || o.Sealer == nil || o.Logger == nil ||
-		o.HeartbeatEvery <= 0 || o.MaxToolOutput <= 0 {
+		o.HeartbeatEvery <= 0 || o.ModelTimeout <= 0 || o.MaxToolOutput <= 0 {
 		return nil, errors.New("activities: every option is required")
 	}
 	return &Activities{o}, nil

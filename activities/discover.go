@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"perdure/internal/blob"
@@ -35,9 +36,16 @@ type DroppedTool struct {
 // Discover lists the tools of an MCP server. Its errors have the type [ErrTypeDiscovery].
 func (a *Activities) Discover(ctx context.Context, in DiscoverInput) (DiscoverResult, error) {
 	defer startHeartbeat(ctx, a.HeartbeatEvery).stop()
-	server, err := a.open(in.ResponseID, in.Server)
-	if err != nil {
+	server, err := a.open(ctx, in.ResponseID, in.Server)
+	if errors.Is(err, errEndpointLost) {
 		return DiscoverResult{}, broken(err)
+	}
+	var allowed responses.ToolFilter
+	if err == nil {
+		err = a.Blobs.Unpack(ctx, in.Server.Allowed, &allowed)
+	}
+	if err != nil {
+		return DiscoverResult{}, storageError(err)
 	}
 	listing, err := a.MCP.ListTools(ctx, in.ResponseID, server)
 	if err != nil {
@@ -45,7 +53,7 @@ func (a *Activities) Discover(ctx context.Context, in DiscoverInput) (DiscoverRe
 	}
 	item := &responses.MCPListTools{ID: in.ItemID, ServerLabel: in.Server.Label, Tools: []responses.MCPToolInfo{}}
 	for _, tool := range listing.Tools {
-		if allows(in.Server.Allowed, tool) {
+		if allows(allowed, tool) {
 			item.Tools = append(item.Tools, toolInfo(tool))
 		}
 	}

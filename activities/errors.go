@@ -38,8 +38,11 @@ func broken(err error) error {
 }
 
 // storageError says whether a failure of the blob store may pass. A blob that is missing may still be on its way to a
-// replicated file system, so only what can never become right is final.
+// replicated file system, so only what can never become right is final. A step that was cancelled is not a failure.
 func storageError(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	final := errors.Is(err, blob.ErrTooLarge) || errors.Is(err, blob.ErrCorrupt)
 	return temporal.NewApplicationErrorWithOptions(err.Error(), ErrTypeStorage, temporal.ApplicationErrorOptions{NonRetryable: final})
 }
@@ -59,13 +62,18 @@ func discoveryError(ctx context.Context, label string, err error) error {
 	return temporal.NewApplicationErrorWithOptions(message, ErrTypeDiscovery, options)
 }
 
-func modelError(ctx context.Context, err error) error {
+// modelError classifies why a model, named as in a request, gave no answer within limit.
+func modelError(ctx context.Context, name string, limit time.Duration, err error) error {
 	if activityCancelled(ctx) {
 		return ctx.Err()
 	}
 	var fault *model.Error
-	if !errors.As(err, &fault) {
-		return temporal.NewApplicationErrorWithOptions("the model could not be asked", ErrTypeModel, temporal.ApplicationErrorOptions{})
+	switch {
+	case errors.As(err, &fault):
+	case errors.Is(err, context.DeadlineExceeded):
+		return temporal.NewApplicationError(fmt.Sprintf("the model %q did not answer within %v", name, limit), ErrTypeModel)
+	default:
+		return temporal.NewApplicationError("the model could not be asked", ErrTypeModel)
 	}
 	final := !fault.Temporary
 	if fault.Kind == model.KindEmpty && activity.GetInfo(ctx).Attempt >= maxEmptyAnswers {
@@ -73,19 +81,6 @@ func modelError(ctx context.Context, err error) error {
 	}
 	return temporal.NewApplicationErrorWithOptions(fault.Error(), ErrTypeModel,
 		temporal.ApplicationErrorOptions{NonRetryable: final, NextRetryDelay: min(fault.RetryAfter, maxRetryAfter)})
-}
-
-// callRetry returns the error that makes Temporal try an MCP call again, or nil when the failure must go to the model.
-func callRetry(ctx context.Context, in MCPCallInput, err error) error {
-	var fault *mcpclient.Error
-	if !errors.As(err, &fault) || !fault.Temporary || activity.GetInfo(ctx).Attempt >= in.Attempts {
-		return nil
-	}
-	if !fault.Sent.NeverRan() && !in.Repeatable {
-		return nil
-	}
-	return temporal.NewApplicationErrorWithOptions(fault.Error(), ErrTypeMCPCall,
-		temporal.ApplicationErrorOptions{NextRetryDelay: min(fault.RetryAfter, maxRetryAfter)})
 }
 
 // maxRetryAfter bounds how long a server or provider may make a run wait between two attempts.

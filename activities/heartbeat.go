@@ -2,39 +2,48 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
-	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 )
 
+// beatTimeout bounds how long a beat, or a record, may be on its way.
+const beatTimeout = 10 * time.Second
+
+// errStopped is the server's answer to a beat of a step that shall go no further: its run was cancelled, or an operator paused it.
+var errStopped = errors.New("activities: the step was told to stop")
+
 // heartbeat tells the server at intervals that a step is alive, until stop. It is also how a cancellation reaches the step.
 // Beats come from a clock, not from progress: a model that thinks for minutes is healthy, and a retry would pay for it twice.
+//
+// Beats do not go through the SDK, for two reasons. It may hold one back and send it later, when it would overwrite what record has
+// stored since. And it takes a server that does not answer for a second as the end of the step, which would throw away a model's
+// answer, or a call's, over a restart of Temporal that is shorter than the heartbeat timeout.
 type heartbeat struct {
-	mu      sync.Mutex
-	details []any
-	done    chan struct{}
-	stopped sync.WaitGroup
+	end   context.CancelFunc
+	ended sync.WaitGroup
+
+	mu      sync.Mutex // held while a beat is on its way, so that beats arrive in order
+	details []any      // what every beat repeats, since the server keeps only the latest
 }
 
 func startHeartbeat(ctx context.Context, every time.Duration) *heartbeat {
-	h := &heartbeat{done: make(chan struct{})}
-	h.stopped.Go(func() {
+	ctx, end := context.WithCancel(ctx)
+	h := &heartbeat{end: end}
+	h.ended.Go(func() {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {
-			case <-h.done:
-				return
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				h.mu.Lock()
-				activity.RecordHeartbeat(ctx, h.details...)
-				h.mu.Unlock()
+				h.beat(ctx)
 			}
 		}
 	})
@@ -43,34 +52,34 @@ func startHeartbeat(ctx context.Context, every time.Duration) *heartbeat {
 
 // stop ends the beats and returns once none is under way.
 func (h *heartbeat) stop() {
-	close(h.done)
-	h.stopped.Wait()
+	h.end()
+	h.ended.Wait()
 }
 
-// record stores details with the server before it returns; the next attempt at the step finds them. RecordHeartbeat alone only
-// queues them.
-func (h *heartbeat) record(ctx context.Context, details any) error {
+func (h *heartbeat) beat(ctx context.Context) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	info := activity.GetInfo(ctx)
-	payload, err := converter.GetDefaultDataConverter().ToPayload(details)
-	if err != nil {
-		return err
+	err := h.send(ctx)
+	var gone *serviceerror.NotFound // the run has ended, or the step belongs to another worker by now
+	if errors.Is(err, errStopped) || errors.As(err, &gone) {
+		// The SDK hears the same and cancels the step's context, with the cause that it wants to see afterwards. Any other error
+		// is the next beat's concern.
+		activity.RecordHeartbeat(ctx, h.details...)
 	}
-	_, err = activity.GetClient(ctx).WorkflowService().RecordActivityTaskHeartbeat(ctx,
-		&workflowservice.RecordActivityTaskHeartbeatRequest{
-			Namespace: info.Namespace,
-			TaskToken: info.TaskToken,
-			Details:   &commonpb.Payloads{Payloads: []*commonpb.Payload{payload}},
-		})
-	if err != nil {
-		return err
-	}
-	h.details = []any{details}
-	return nil
 }
 
-// clear takes back what record stored, if anything: the next attempt starts afresh.
+// record stores s with the server before it returns; the next attempt at the step finds it. The error is errStopped, or what kept
+// the server from storing s.
+func (h *heartbeat) record(ctx context.Context, s sending) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	// Even if this fails the server may have s, so later beats must say the same.
+	h.details = []any{s}
+	return h.send(ctx)
+}
+
+// clear takes back what record stored, if anything: the next attempt starts afresh. It works for a step that was cancelled, too,
+// since a worker that stops hands its steps to another.
 func (h *heartbeat) clear(ctx context.Context) error {
 	h.mu.Lock()
 	recorded := len(h.details) > 0
@@ -78,5 +87,26 @@ func (h *heartbeat) clear(ctx context.Context) error {
 	if !recorded {
 		return nil
 	}
-	return h.record(ctx, sending{})
+	err := h.record(context.WithoutCancel(ctx), sending{})
+	if errors.Is(err, errStopped) {
+		return nil
+	}
+	return err
+}
+
+// send makes one beat. The caller holds h.mu.
+func (h *heartbeat) send(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
+	defer cancel()
+	info := activity.GetInfo(ctx)
+	request := &workflowservice.RecordActivityTaskHeartbeatRequest{Namespace: info.Namespace, TaskToken: info.TaskToken}
+	var err error
+	if request.Details, err = converter.GetDefaultDataConverter().ToPayloads(h.details...); err != nil {
+		return err
+	}
+	answer, err := activity.GetClient(ctx).WorkflowService().RecordActivityTaskHeartbeat(ctx, request)
+	if err == nil && (answer.GetCancelRequested() || answer.GetActivityPaused() || answer.GetActivityReset()) {
+		err = errStopped
+	}
+	return err
 }

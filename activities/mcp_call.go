@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 
 	"perdure/internal/blob"
 	"perdure/internal/mcpclient"
@@ -47,6 +48,7 @@ const (
 	outcomeUnknown = "the outcome of this call is unknown: it may or may not have taken effect, because the connection to the " +
 		"server, or the worker that made the call, was lost before an answer came. Check before you repeat it."
 	argumentsNotObject = "the arguments are not a JSON object"
+	endpointLost       = "not called: the address and credentials of this server can no longer be opened; an operator must look at the worker's keyset"
 )
 
 // MCPCall calls a tool and returns the mcp_call item, whatever comes of the call: a failure is for the model to read. An error
@@ -57,43 +59,58 @@ const (
 // the record sends nothing.
 func (a *Activities) MCPCall(ctx context.Context, in MCPCallInput) (MCPCallResult, error) {
 	call := &responses.MCPCall{ID: in.ItemID, ServerLabel: in.Server.Label, Name: in.Tool, ThoughtSignature: in.ThoughtSignature}
-	if err := a.Blobs.Unpack(ctx, in.Arguments, &call.Arguments); err != nil {
+	// An abandoned step gets by without its arguments: nothing comes after it that could make up for its failure.
+	if err := a.Blobs.Unpack(ctx, in.Arguments, &call.Arguments); err != nil && !in.Abandoned {
 		return MCPCallResult{}, storageError(err)
 	}
 	if in.Abandoned || (!in.Repeatable && wasSending(ctx)) {
 		return a.callFailed(ctx, call, outcomeUnknown)
 	}
-	arguments := json.RawMessage(call.Arguments)
-	server, err := a.open(in.ResponseID, in.Server)
+	server, err := a.open(ctx, in.ResponseID, in.Server)
+	if err != nil && !errors.Is(err, errEndpointLost) {
+		return MCPCallResult{}, storageError(err)
+	}
 	if err != nil {
-		return MCPCallResult{}, broken(err)
+		a.Logger.ErrorContext(ctx, "MCP endpoint cannot be opened", "response", in.ResponseID, "server", in.Server.Label, "error", err)
+		return a.callFailed(ctx, call, endpointLost)
 	}
 
 	beat := startHeartbeat(ctx, a.HeartbeatEvery)
 	defer beat.stop()
-	request := mcpclient.Call{Name: in.Tool, Arguments: arguments, IdempotencyKey: in.ItemID}
+	request := mcpclient.Call{Name: in.Tool, Arguments: json.RawMessage(call.Arguments), IdempotencyKey: in.ItemID}
 	if !in.Repeatable {
 		request.BeforeSend = func(ctx context.Context) error { return beat.record(ctx, sending{Sending: true}) }
 	}
 	result, err := a.MCP.CallTool(ctx, in.ResponseID, server, request)
+	switch {
+	case err != nil:
+		return a.unanswered(ctx, in, call, beat, err)
+	case !result.IsError:
+		call.Output = result.Output
+		return a.packCall(ctx, call)
+	case result.Output == "":
+		return a.callFailed(ctx, call, "the tool failed and gave no reason")
+	default:
+		return a.callFailed(ctx, call, result.Output)
+	}
+}
+
+// unanswered decides what becomes of a call that got no answer from the tool: another attempt, or an item.
+func (a *Activities) unanswered(ctx context.Context, in MCPCallInput, call *responses.MCPCall, beat *heartbeat, err error) (MCPCallResult, error) {
+	var fault *mcpclient.Error
+	mayRepeat := in.Repeatable
+	if errors.As(err, &fault) && fault.Sent.NeverRan() {
+		// If the record stays, the next attempt sends nothing and knows less than this one.
+		mayRepeat = beat.clear(ctx) == nil
+	}
 	if activityCancelled(ctx) {
 		return MCPCallResult{}, ctx.Err()
 	}
-	if err != nil {
-		if retry := callRetry(ctx, in, err); retry != nil && beat.clear(ctx) == nil {
-			return MCPCallResult{}, retry
-		}
-		return a.callFailed(ctx, call, callFailure(in, err))
+	if mayRepeat && fault != nil && fault.Temporary && activity.GetInfo(ctx).Attempt < in.Attempts {
+		return MCPCallResult{}, temporal.NewApplicationErrorWithOptions(fault.Error(), ErrTypeMCPCall,
+			temporal.ApplicationErrorOptions{NextRetryDelay: min(fault.RetryAfter, maxRetryAfter)})
 	}
-	if result.IsError {
-		text := result.Output
-		if text == "" {
-			text = "the tool failed and gave no reason"
-		}
-		return a.callFailed(ctx, call, text)
-	}
-	call.Output = result.Output
-	return a.packCall(ctx, call)
+	return a.callFailed(ctx, call, callFailure(in, err))
 }
 
 // wasSending reports whether an earlier attempt at this step recorded that its request was about to leave.
@@ -127,8 +144,10 @@ func (a *Activities) callFailed(ctx context.Context, call *responses.MCPCall, te
 	return a.packCall(ctx, call)
 }
 
+// packCall keeps the item even if the step was cancelled meanwhile: when a worker stops, the answer that it has just received is
+// the only one there will be.
 func (a *Activities) packCall(ctx context.Context, call *responses.MCPCall) (MCPCallResult, error) {
-	values, err := transcript.Pack(ctx, a.Blobs, call)
+	values, err := transcript.Pack(context.WithoutCancel(ctx), a.Blobs, call)
 	if err != nil {
 		return MCPCallResult{}, storageError(err)
 	}

@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 
 	"perdure/internal/blob"
@@ -100,15 +99,21 @@ func (a *Activities) ModelTurn(ctx context.Context, in ModelTurnInput) (ModelTur
 		return ModelTurnResult{}, storageError(err)
 	}
 	tools := newToolset(settings, items[in.OutputFrom:], in)
-	answer, err := a.Models.Stream(ctx, a.turn(in, settings, items, tools), nil)
+	answer, err := a.ask(ctx, a.turn(in, settings, items, tools))
 	if err != nil {
-		return ModelTurnResult{}, modelError(ctx, err)
+		return ModelTurnResult{}, modelError(ctx, in.Model, a.ModelTimeout, err)
 	}
 	result := ModelTurnResult{Finish: answer.Finish, Usage: answer.Usage}
 	if folded {
 		result.Folded = &conversation
 	}
 	return result, a.addItems(ctx, &result, in, answer, tools)
+}
+
+func (a *Activities) ask(ctx context.Context, turn model.Turn) (model.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.ModelTimeout)
+	defer cancel()
+	return a.Models.Stream(ctx, turn, nil)
 }
 
 func (a *Activities) turn(in ModelTurnInput, s Settings, items []responses.Item, tools *toolset) model.Turn {
@@ -160,7 +165,7 @@ func (a *Activities) addItems(ctx context.Context, r *ModelTurnResult, in ModelT
 	var functions []*responses.FunctionCall
 	var calls []model.Call
 	for _, call := range answer.Calls {
-		if tools.isFunction(call.Name) {
+		if tools.offersFunction(call.Name) {
 			functions = append(functions, &responses.FunctionCall{
 				Name: call.Name, Arguments: call.Arguments, ThoughtSignature: call.ThoughtSignature,
 				Status: responses.StatusCompleted,
@@ -169,10 +174,14 @@ func (a *Activities) addItems(ctx context.Context, r *ModelTurnResult, in ModelT
 			calls = append(calls, call)
 		}
 	}
-	for i, call := range calls {
-		settled, err := a.settle(ctx, tools, call, id(responses.TypeMCPCall), refusal(in, i))
+	made := 0
+	for _, call := range calls {
+		settled, err := a.settle(ctx, tools, call, id(responses.TypeMCPCall), refusal(in, made))
 		if err != nil {
 			return storageError(err)
+		}
+		if settled.Refused == nil {
+			made++
 		}
 		r.Calls = append(r.Calls, settled)
 	}
@@ -212,12 +221,12 @@ func message(answer model.Answer) *responses.Message {
 	return m
 }
 
-// refusal says why the n-th call of this turn, from 0, may not be made; "" means that it may.
-func refusal(in ModelTurnInput, n int) string {
+// refusal says why no call may be made after made others of this turn; "" means that one may.
+func refusal(in ModelTurnInput, made int) string {
 	switch {
 	case in.LastTurn:
 		return "not called: this was the last model turn that max_steps allows"
-	case in.CallsLeft != nil && n >= *in.CallsLeft:
+	case in.CallsLeft != nil && made >= *in.CallsLeft:
 		return "not called: the limit that max_tool_calls sets is reached"
 	default:
 		return ""
@@ -233,7 +242,8 @@ func (a *Activities) settle(ctx context.Context, tools *toolset, call model.Call
 		item.ServerLabel, item.Name = ref.Server, ref.Name
 	}
 	switch {
-	case !known:
+	case !known || ref.Server == "" || !tools.allows(ref):
+		// Models also call what an earlier turn of the conversation used, or what tool_choice left out.
 		refused = "no tool of this name was offered"
 	case refused != "":
 	case !isJSONObject(item.Arguments):
@@ -265,17 +275,18 @@ func isJSONObject(s string) bool {
 
 // toolset is what one model turn may call.
 type toolset struct {
-	names      *model.Names
+	choice     responses.ToolChoice
+	names      *model.Names // of all tools of the run, so that a tool's name stays when the choice changes
 	offered    []model.Tool
-	functions  []string
 	repeatable map[responses.ToolRef]bool
 }
 
 // newToolset reads the tools from the run's own mcp_list_tools items, so that they need not travel with every turn.
 func newToolset(s Settings, output []responses.Item, in ModelTurnInput) *toolset {
-	t := &toolset{repeatable: map[responses.ToolRef]bool{}}
+	t := &toolset{choice: s.Choice, repeatable: map[responses.ToolRef]bool{}}
+	var functions []string
 	for _, f := range s.Functions {
-		t.functions = append(t.functions, f.Name)
+		functions = append(functions, f.Name)
 	}
 	var refs []responses.ToolRef
 	for _, item := range output {
@@ -285,9 +296,9 @@ func newToolset(s Settings, output []responses.Item, in ModelTurnInput) *toolset
 			}
 		}
 	}
-	t.names = model.NewNames(t.functions, refs)
+	t.names = model.NewNames(functions, refs)
 	for _, f := range s.Functions {
-		if s.Choice.Allows("", f.Name) {
+		if t.allows(responses.ToolRef{Name: f.Name}) {
 			t.offered = append(t.offered, model.Tool{
 				Ref: responses.ToolRef{Name: f.Name}, Description: f.Description, Schema: f.Parameters, Strict: isTrue(f.Strict),
 			})
@@ -300,20 +311,26 @@ func newToolset(s Settings, output []responses.Item, in ModelTurnInput) *toolset
 			continue
 		}
 		for _, tool := range list.Tools {
-			t.offer(s.Choice, list.ServerLabel, tool)
+			t.offer(list.ServerLabel, tool)
 		}
 	}
 	return t
 }
 
-func (t *toolset) offer(choice responses.ToolChoice, label string, tool responses.MCPToolInfo) {
+func (t *toolset) offer(label string, tool responses.MCPToolInfo) {
 	ref := responses.ToolRef{Server: label, Name: tool.Name}
 	if a := tool.Annotations; a != nil && (a.ReadOnly || a.Idempotent) {
 		t.repeatable[ref] = true
 	}
-	if choice.Allows(label, tool.Name) {
+	if t.allows(ref) {
 		t.offered = append(t.offered, model.Tool{Ref: ref, Description: tool.Description, Schema: json.RawMessage(tool.InputSchema)})
 	}
 }
 
-func (t *toolset) isFunction(name string) bool { return slices.Contains(t.functions, name) }
+func (t *toolset) allows(ref responses.ToolRef) bool { return t.choice.Allows(ref.Server, ref.Name) }
+
+// offersFunction reports whether name is that of a function which the client may be asked to call.
+func (t *toolset) offersFunction(name string) bool {
+	ref, known := t.names.Resolve(name)
+	return known && ref.Server == "" && t.allows(ref)
+}

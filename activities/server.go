@@ -1,11 +1,14 @@
 package activities
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 
+	"perdure/internal/blob"
 	"perdure/internal/mcpclient"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
@@ -15,11 +18,14 @@ import (
 type Server struct {
 	Label string `json:"label"`
 	// Origin is the scheme and host of the server, for people who read the history.
-	Origin string `json:"origin"`
-	// Endpoint is the sealed [Endpoint].
-	Endpoint secret.Sealed        `json:"endpoint"`
-	Allowed  responses.ToolFilter `json:"allowed"`
+	Origin   string     `json:"origin"`
+	Endpoint blob.Value `json:"endpoint"` // a sealed [Endpoint]
+	Allowed  blob.Value `json:"allowed"`  // a [responses.ToolFilter]
 }
+
+// inlineServer is how many bytes of a server's endpoint and of its allowed tools travel with every step; longer ones are stored
+// once.
+const inlineServer = 1 << 10
 
 // Endpoint is how to reach a server: the whole of it is secret, since people put tokens into paths and queries too.
 type Endpoint struct {
@@ -34,7 +40,7 @@ func endpointBinding(responseID, label string) secret.Binding {
 }
 
 // SealServer makes a request's MCP server fit for history. It opens only for the same response and label.
-func SealServer(sealer *secret.Sealer, responseID string, t *responses.MCPTool) (Server, error) {
+func SealServer(ctx context.Context, store *blob.Store, sealer *secret.Sealer, responseID string, t *responses.MCPTool) (Server, error) {
 	u, err := url.Parse(t.ServerURL)
 	if err != nil {
 		// url.Parse repeats the URL in its error, and the URL may hold a secret.
@@ -48,18 +54,30 @@ func SealServer(sealer *secret.Sealer, responseID string, t *responses.MCPTool) 
 	if err != nil {
 		return Server{}, err
 	}
-	return Server{Label: t.ServerLabel, Origin: u.Scheme + "://" + u.Host, Endpoint: sealed, Allowed: t.Allowed}, nil
+	s := Server{Label: t.ServerLabel, Origin: u.Scheme + "://" + u.Host}
+	if s.Endpoint, err = store.Pack(ctx, sealed, inlineServer); err != nil {
+		return Server{}, err
+	}
+	s.Allowed, err = store.Pack(ctx, t.Allowed, inlineServer)
+	return s, err
 }
 
-// open returns the server as the MCP client needs it.
-func (a *Activities) open(responseID string, s Server) (mcpclient.Server, error) {
-	plain, err := a.Sealer.Open(s.Endpoint, endpointBinding(responseID, s.Label))
-	if err != nil {
+// errEndpointLost is final: the keyset of this worker is not the one that the endpoint was sealed with.
+var errEndpointLost = errors.New("activities: the endpoint of an MCP server cannot be opened")
+
+// open returns the server as the MCP client needs it. Its error is errEndpointLost, or one of the blob store.
+func (a *Activities) open(ctx context.Context, responseID string, s Server) (mcpclient.Server, error) {
+	var sealed secret.Sealed
+	if err := a.Blobs.Unpack(ctx, s.Endpoint, &sealed); err != nil {
 		return mcpclient.Server{}, err
 	}
+	plain, err := a.Sealer.Open(sealed, endpointBinding(responseID, s.Label))
+	if err != nil {
+		return mcpclient.Server{}, fmt.Errorf("%w: %w", errEndpointLost, err)
+	}
 	var e Endpoint
-	if err := json.Unmarshal(plain, &e); err != nil {
-		return mcpclient.Server{}, fmt.Errorf("activities: the endpoint of server %q does not decode", s.Label)
+	if json.Unmarshal(plain, &e) != nil { // its error could quote a secret
+		return mcpclient.Server{}, errEndpointLost
 	}
 	header := http.Header{}
 	for name, value := range e.Headers {

@@ -25,6 +25,8 @@ const (
 	startTimeout = 10 * time.Second
 	// cancelTimeout bounds the cancellation of a run whose client has gone.
 	cancelTimeout = 5 * time.Second
+	// bodyTimeout bounds how long a client may take to send its body.
+	bodyTimeout = 2 * time.Minute
 
 	firstRewait = 100 * time.Millisecond
 	lastRewait  = 2 * time.Second
@@ -75,21 +77,30 @@ func (s *Starter) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	if r.ContentLength > s.Limits.Body {
 		return nil, tooLargeError(s.Limits.Body)
 	}
+	conn := http.NewResponseController(w)
+	if err := conn.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		return nil, err
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.Limits.Body))
 	var tooLarge *http.MaxBytesError
-	if err != nil && !errors.As(err, &tooLarge) {
-		return nil, responses.Invalid("", "the request body ended early")
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, err
+	case err != nil:
+		return nil, responses.Invalid("", "the request body ended early, or took longer than %v", bodyTimeout)
 	}
-	return body, err
+	// From here on a read means only that the client is still there, which may take as long as the run.
+	return body, conn.SetReadDeadline(time.Time{})
 }
 
-// start begins the run. When it returns without an error, the run is Temporal's to finish.
+// start begins the run. When it returns without an error, the run is Temporal's to finish. A client that leaves in the middle does
+// not interrupt it, since nobody could tell then whether there is a run to cancel.
 func (s *Starter) start(ctx context.Context, who identity.Principal, in workflows.ResponseInput) (client.WorkflowRun, error) {
 	labels := make([]string, len(in.Servers))
 	for i, server := range in.Servers {
 		labels[i] = server.Label
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
 	run, err := s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                       in.ResponseID,
@@ -107,10 +118,17 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 			workflows.Status.ValueSet(responses.ResponseInProgress),
 		),
 	}, workflows.ResponseName, in)
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	var invalid *serviceerror.InvalidArgument
+	switch {
+	case err == nil:
+		return run, nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, unavailable("the workflow service does not answer; try again")
+	case errors.As(err, &invalid):
+		return nil, fmt.Errorf("start the run (does the namespace have the search attributes that \"perdure migrate\" adds?): %w", err)
+	default:
+		return nil, err
 	}
-	return run, err
 }
 
 func summary(model string, labels []string) string {

@@ -4,8 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -51,15 +55,12 @@ func (s *Starter) guarded(next http.Handler) http.Handler {
 			case p == http.ErrAbortHandler: //nolint:errorlint // net/http compares it so, too
 				panic(p)
 			default:
-				s.Logger.ErrorContext(r.Context(), "handler panicked", "request", requestID(w), "path", r.URL.Path, "panic", p)
-				s.writeError(w, r, errPanicked)
+				s.writeError(w, r, fmt.Errorf("handler panicked: %v\n%s", p, debug.Stack()))
 			}
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
-
-var errPanicked = errors.New("handler panicked")
 
 func requestID(w http.ResponseWriter) string { return w.Header().Get(requestIDHeader) }
 
@@ -87,12 +88,22 @@ func (s *Starter) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	s.writeJSON(w, r, shown.Status, body)
 }
 
+// writeTimeout bounds how long a client may take to read an answer.
+const writeTimeout = 2 * time.Minute
+
 func (s *Starter) writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	body = append(body, '\n')
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	conn := http.NewResponseController(w)
+	err := conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	w.WriteHeader(status)
-	if _, err := w.Write(append(body, '\n')); err != nil {
-		s.Logger.DebugContext(r.Context(), "client left before its answer", "request", requestID(w), "error", err)
+	_, writeErr := w.Write(body)
+	// The deadline is this answer's and not the connection's.
+	err = errors.Join(err, writeErr, conn.Flush(), conn.SetWriteDeadline(time.Time{}))
+	if err != nil {
+		s.Logger.DebugContext(r.Context(), "answer not delivered", "request", requestID(w), "error", err)
 	}
 }

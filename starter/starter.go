@@ -68,6 +68,8 @@ func Run(ctx context.Context, l net.Listener, o Options) error {
 	server := &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: o.Limits.ReadHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
@@ -79,6 +81,13 @@ func Run(ctx context.Context, l net.Listener, o Options) error {
 	}
 	return s.shutdown(ctx, server, letGo)
 }
+
+const (
+	// idleTimeout is how long a connection may wait for its next request: a little longer than the load balancers that keep
+	// connections to us, so that it is they who close them.
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 64 << 10
+)
 
 // lastWords is how long the answers of requests that were let go may take to reach their clients.
 const lastWords = 2 * time.Second

@@ -26,6 +26,8 @@ func (s *Starter) runInput(ctx context.Context, responseID string, req *response
 		SequentialCalls: req.ParallelToolCalls != nil && !*req.ParallelToolCalls,
 		Limits:          s.Limits.Run,
 	}
+	// The limit is one of all tools that the model is offered; what the functions leave is for the servers.
+	in.Limits.Tools -= len(req.FunctionTools())
 	if req.MaxSteps != nil {
 		in.MaxSteps = *req.MaxSteps
 	}
@@ -33,7 +35,7 @@ func (s *Starter) runInput(ctx context.Context, responseID string, req *response
 		in.MaxToolCalls = &s.Limits.MaxToolCalls
 	}
 	for _, t := range req.MCPTools() {
-		server, err := activities.SealServer(s.Sealer, responseID, t)
+		server, err := activities.SealServer(ctx, s.Blobs, s.Sealer, responseID, t)
 		if err != nil {
 			return in, err
 		}
@@ -162,11 +164,11 @@ func redactURL(raw string) string {
 	if err != nil {
 		return ""
 	}
-	if origin := u.Scheme + "://" + u.Host; u.Path == "" && u.RawQuery == "" {
+	origin := u.Scheme + "://" + u.Host
+	if u.Path == "" && u.RawQuery == "" {
 		return origin
-	} else {
-		return origin + "/<redacted>"
 	}
+	return origin + "/<redacted>"
 }
 
 func valueOr[T any](p *T, otherwise T) T {

@@ -32,9 +32,6 @@ const (
 	// pollers is how many long polls of each kind a worker keeps open. The SDK's two make ten parallel calls wait for
 	// each other for a third of a second.
 	pollers = 10
-	// heartbeatThrottle bounds how late a cancellation reaches a running step: the SDK would wait for most of the heartbeat
-	// timeout.
-	heartbeatThrottle = time.Second
 	// stickyTimeout is how long the server waits for the worker that has a run in its cache before any other may go on with the
 	// run. After a crash that is time lost.
 	stickyTimeout = time.Second
@@ -74,7 +71,6 @@ func newWorker(c client.Client, steps *activities.Activities, o Options, onFatal
 		MaxConcurrentWorkflowTaskExecutionSize: o.MaxWorkflowTasks,
 		MaxConcurrentActivityTaskPollers:       pollers,
 		MaxConcurrentWorkflowTaskPollers:       pollers,
-		MaxHeartbeatThrottleInterval:           heartbeatThrottle,
 		StickyScheduleToStartTimeout:           stickyTimeout,
 		WorkerStopTimeout:                      o.StopGrace,
 		OnFatalError:                           onFatal,

@@ -16,10 +16,14 @@ import (
 	"strings"
 )
 
-// MaxBytes is the size of the largest value that a Store takes: 64 MiB, twice the largest request body.
-const MaxBytes = 64 << 20
+// MaxBytes is the size of the largest value that a Store takes: 80 MiB. The largest request body has 32 MiB, and JSON may need
+// twice the bytes of the text that it encodes.
+const MaxBytes = 80 << 20
 
-const refPrefix = "sha256-"
+const (
+	refPrefix = "sha256-"
+	hexDigits = "0123456789abcdef"
+)
 
 // Ref names a value by its content: "sha256-" and 64 hexadecimal digits.
 type Ref string
@@ -30,13 +34,11 @@ func RefOf(data []byte) Ref {
 	return Ref(refPrefix + hex.EncodeToString(sum[:]))
 }
 
+// digest returns the hexadecimal digits, which are safe as a file name.
 func (r Ref) digest() (string, error) {
 	digest, ok := strings.CutPrefix(string(r), refPrefix)
-	if !ok || len(digest) != 2*sha256.Size {
-		return "", fmt.Errorf("blob: %q is not a reference", string(r))
-	}
-	if _, err := hex.DecodeString(digest); err != nil {
-		return "", fmt.Errorf("blob: %q is not a reference", string(r))
+	if !ok || len(digest) != 2*sha256.Size || strings.Trim(digest, hexDigits) != "" {
+		return "", fmt.Errorf("%w: %.80q is not a reference", ErrCorrupt, string(r))
 	}
 	return digest, nil
 }
@@ -45,10 +47,11 @@ func (r Ref) digest() (string, error) {
 var (
 	ErrNotFound = errors.New("blob: not found")
 	ErrTooLarge = errors.New("blob: value too large")
-	ErrCorrupt  = errors.New("blob: content does not match its hash")
+	// ErrCorrupt means that a reference, or the file that it names, was damaged.
+	ErrCorrupt = errors.New("blob: corrupt")
 )
 
-// Store keeps values in a directory.
+// Store keeps values in a directory. It is safe for concurrent use, and several processes may use one directory.
 type Store struct {
 	dir   string
 	cache *cache
@@ -57,13 +60,14 @@ type Store struct {
 // Open returns the store in dir, which is created when it is missing. cacheBytes bounds the memory that recently used values
 // may take.
 func Open(dir string, cacheBytes int) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := prepare(dir); err != nil {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
 	return &Store{dir: dir, cache: newCache(cacheBytes)}, nil
 }
 
-// Put writes data and returns its name once it is on disk.
+// Put writes data and returns its name once it is on disk. A file that was damaged is written anew. The store keeps data: the
+// caller must not change it afterwards.
 func (s *Store) Put(ctx context.Context, data []byte) (Ref, error) {
 	if len(data) > MaxBytes {
 		return "", fmt.Errorf("%w: %d bytes, at most %d are kept", ErrTooLarge, len(data), MaxBytes)
@@ -76,11 +80,13 @@ func (s *Store) Put(ctx context.Context, data []byte) (Ref, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := os.Stat(path); err == nil {
-		s.cache.add(ref, data)
-		return ref, nil
+	if !holds(path, data) {
+		if err := s.write(path, data); err != nil {
+			return "", fmt.Errorf("blob: %w", err)
+		}
 	}
-	if err := write(path, data); err != nil {
+	// Even a file that was there already may be too new to survive a crash.
+	if err := syncDir(filepath.Dir(path)); err != nil {
 		return "", fmt.Errorf("blob: %w", err)
 	}
 	s.cache.add(ref, data)
@@ -99,6 +105,10 @@ func (s *Store) Get(ctx context.Context, ref Ref) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > MaxBytes {
+		return nil, fmt.Errorf("%w: the file of %s has %d bytes", ErrCorrupt, ref, info.Size())
+	}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, ref)
@@ -107,7 +117,7 @@ func (s *Store) Get(ctx context.Context, ref Ref) ([]byte, error) {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
 	if RefOf(data) != ref {
-		return nil, fmt.Errorf("%w: %s", ErrCorrupt, ref)
+		return nil, fmt.Errorf("%w: the file of %s has another content", ErrCorrupt, ref)
 	}
 	s.cache.add(ref, data)
 	return data, nil
@@ -120,42 +130,4 @@ func (s *Store) path(ref Ref) (string, error) {
 		return "", err
 	}
 	return filepath.Join(s.dir, digest[:2], digest), nil
-}
-
-// write makes data appear at path whole or not at all, and on disk before it returns: the reference goes into a history that
-// outlives this process and must never dangle.
-func write(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	switch err := os.Mkdir(dir, 0o700); {
-	case err == nil:
-		if err := syncDir(filepath.Dir(dir)); err != nil {
-			return err
-		}
-	case !errors.Is(err, fs.ErrExist):
-		return err
-	}
-	tmp, err := os.CreateTemp(dir, ".tmp-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	err = errors.Join(err, tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

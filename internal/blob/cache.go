@@ -5,6 +5,9 @@ import (
 	"sync"
 )
 
+// entryBytes is what an entry takes beside its data, so that many short values are bounded, too.
+const entryBytes = 256
+
 // cache keeps the most recently used values up to a number of bytes. Values never change, so nothing is ever invalidated.
 type cache struct {
 	mu     sync.Mutex
@@ -18,6 +21,8 @@ type entry struct {
 	ref  Ref
 	data []byte
 }
+
+func (e entry) size() int { return len(e.data) + entryBytes }
 
 func newCache(most int) *cache {
 	return &cache{most: most, recent: list.New(), byRef: map[Ref]*list.Element{}}
@@ -35,8 +40,9 @@ func (c *cache) get(ref Ref) ([]byte, bool) {
 }
 
 func (c *cache) add(ref Ref, data []byte) {
+	e := entry{ref, data}
 	// One value may not push out everything else.
-	if len(data) > c.most/4 {
+	if e.size() > c.most/4 {
 		return
 	}
 	c.mu.Lock()
@@ -45,11 +51,10 @@ func (c *cache) add(ref Ref, data []byte) {
 		c.recent.MoveToFront(e)
 		return
 	}
-	c.byRef[ref] = c.recent.PushFront(entry{ref, data})
-	for c.held += len(data); c.held > c.most; {
-		last := c.recent.Back()
-		old := c.recent.Remove(last).(entry)
+	c.byRef[ref] = c.recent.PushFront(e)
+	for c.held += e.size(); c.held > c.most; {
+		old := c.recent.Remove(c.recent.Back()).(entry)
 		delete(c.byRef, old.ref)
-		c.held -= len(old.data)
+		c.held -= old.size()
 	}
 }

@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,7 +18,7 @@ type Value struct {
 
 // Pack encodes v. If that takes more than inline bytes, the store keeps them.
 func (s *Store) Pack(ctx context.Context, v any, inline int) (Value, error) {
-	data, err := json.Marshal(v)
+	data, err := encode(v)
 	if err != nil {
 		return Value{}, fmt.Errorf("blob: encode %T: %w", v, err)
 	}
@@ -29,6 +30,18 @@ func (s *Store) Pack(ctx context.Context, v any, inline int) (Value, error) {
 		return Value{}, err
 	}
 	return Value{Ref: ref, Size: len(data)}, nil
+}
+
+// encode is json.Marshal without its escapes for HTML, which would make six bytes of every "<" and ">" and so a value that is too
+// large of a text that is not.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // Bytes returns the JSON of a value. Callers must not change it.

@@ -6,6 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // Principal is an authenticated caller. Everything that a caller owns is scoped to its organization and user.
@@ -38,14 +42,22 @@ type Keyring struct {
 	keys map[KeyHash]Principal
 }
 
-// NewKeyring returns a keyring of the given keys.
+// NewKeyring returns a keyring of the given keys. Its error names all keys that lack something.
 func NewKeyring(keys map[KeyHash]Principal) (*Keyring, error) {
+	var names []string
 	for _, p := range keys {
 		if p.Organization == "" || p.User == "" {
-			return nil, fmt.Errorf("identity: API key %q has no organization or no user", p.Key)
+			names = append(names, strconv.Quote(p.Key))
 		}
 	}
-	return &Keyring{keys: keys}, nil
+	if len(names) > 0 {
+		slices.Sort(names)
+		return nil, fmt.Errorf("identity: no organization or no user for API key %s", strings.Join(names, ", "))
+	}
+	if p, ok := keys[HashKey("")]; ok {
+		return nil, fmt.Errorf("identity: API key %q is empty", p.Key)
+	}
+	return &Keyring{keys: maps.Clone(keys)}, nil
 }
 
 // Authenticate returns whom a key belongs to. It looks the key's hash up, so its time says nothing about the keys themselves.

@@ -47,7 +47,7 @@ func (c *Client) CallTool(ctx context.Context, runKey string, s Server, call Cal
 	result, err := c.callTool(ctx, runKey, s, call)
 	if err != nil {
 		e := asError(err, s.Label)
-		e.ServerMessage = newRedactor(s.Header).clean(e.ServerMessage, maxServerMessage)
+		e.ServerMessage = newRedactor(s).clean(e.ServerMessage, maxServerMessage)
 		return Result{}, e
 	}
 	return result, nil
@@ -72,7 +72,7 @@ func (c *Client) callTool(ctx context.Context, runKey string, s Server, call Cal
 	if e != nil {
 		return Result{}, e
 	}
-	result.Output = newRedactor(s.Header).text(result.Output)
+	result.Output = newRedactor(s).text(result.Output)
 	return result, nil
 }
 

@@ -56,7 +56,7 @@ func (c *Client) list(ctx context.Context, sess *session) (Listing, error) {
 		parser: toolParser{
 			maxSchema:      c.opts.MaxSchemaBytes,
 			maxDescription: c.opts.MaxDescriptionBytes,
-			secrets:        newRedactor(sess.server.Header),
+			secrets:        newRedactor(sess.server),
 		},
 		names: make(map[string]bool),
 	}

@@ -1,7 +1,6 @@
 package mcpclient
 
 import (
-	"net/http"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -31,51 +30,4 @@ func cutText(s string, limit int) string {
 		limit--
 	}
 	return s[:limit]
-}
-
-const (
-	redacted = "[redacted]"
-	// minSecretBytes keeps values like "true" or "eu-west" from being cut out
-	// of every text.
-	minSecretBytes = 12
-)
-
-// A redactor removes a server's credentials from what the server says, which
-// could otherwise carry them into the model's context and the run's history.
-type redactor []string
-
-// newRedactor treats every header value as secret, and the credential behind
-// an authentication scheme ("Bearer …") by itself too.
-func newRedactor(h http.Header) redactor {
-	var r redactor
-	add := func(s string) {
-		if len(s) >= minSecretBytes {
-			r = append(r, s)
-		}
-	}
-	for _, values := range h {
-		for _, v := range values {
-			add(v)
-			if _, credential, ok := strings.Cut(v, " "); ok {
-				add(credential)
-			}
-		}
-	}
-	return r
-}
-
-func (r redactor) text(s string) string {
-	for _, secret := range r {
-		s = strings.ReplaceAll(s, secret, redacted)
-	}
-	return s
-}
-
-func (r redactor) found(s string) bool { return r.text(s) != s }
-
-// clean cleans s, redacts it and cuts it to limit bytes. The order matters:
-// cleaning may join what was split to escape redaction, and a cut may leave
-// half a secret.
-func (r redactor) clean(s string, limit int) string {
-	return cutText(r.text(cleanText(s)), limit)
 }

@@ -135,7 +135,8 @@ func (p *Provider) failed(f failure, status int) *Error {
 	default:
 		e.Temporary = status >= http.StatusInternalServerError
 	}
-	if e.Kind == KindContextLength || e.Kind == KindContentPolicy {
+	switch e.Kind {
+	case KindContextLength, KindContentPolicy, KindQuota:
 		e.Temporary = false
 	}
 	return e
@@ -155,6 +156,8 @@ func kindOf(f failure, status int) Kind {
 			return KindContextLength
 		case "content_policy_violation", "content_filter", "ResponsibleAIPolicyViolation":
 			return KindContentPolicy
+		case "insufficient_quota", "billing_hard_limit_reached":
+			return KindQuota
 		}
 	}
 	switch {

@@ -15,6 +15,7 @@ const (
 	KindNetwork       Kind = "network"        // the provider could not be reached
 	KindTimeout       Kind = "timeout"        // the provider did not begin to answer in time
 	KindRateLimited   Kind = "rate_limited"   // 429
+	KindQuota         Kind = "quota"          // 429, but the account is out of money, which no wait mends
 	KindServer        Kind = "server"         // 5xx, or a failure reported in the middle of an answer
 	KindAuth          Kind = "auth"           // 401 or 403: the operator's key is wrong or not allowed
 	KindNotFound      Kind = "not_found"      // 404: usually an unknown model

@@ -3,23 +3,29 @@ package responses
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"regexp"
 	"strings"
 )
 
-// Bounds of a request's parts. The size of the whole body is the HTTP layer's to bound.
+// Bounds of a request's parts, the lengths in characters. The size of the whole body is the HTTP layer's to bound.
 const (
 	maxModels       = 5
 	maxModelName    = 256
 	maxInputItems   = 20_000
 	maxTools        = 512
+	maxHeaders      = 64
 	maxAllowedTools = 1024
+	maxListedTools  = 4096
+	maxAnnotations  = 1000
 	maxToolName     = 128
 	maxMetadata     = 16
 	maxMetadataKey  = 64
 	maxMetadataText = 512
 	maxLabel        = 512
+	// maxID is generous because some providers pack a model's state into the IDs of its calls.
+	maxID = 64 << 10
 	// MinOutputTokens is the least that max_output_tokens may ask for, as at OpenAI.
 	MinOutputTokens = 16
 	// MaxSteps is the most model turns that a request may ask for.
@@ -36,11 +42,11 @@ func DecodeRequest(body []byte) (*Request, error) {
 	if err := checkWellFormed(body); err != nil {
 		return nil, err
 	}
-	r := &reader{}
-	body = bytes.TrimSpace(body)
+	body = body[skipSpace(body, 0):]
 	if !isObject(body) {
 		return nil, Invalid("", "the request body must be a JSON object")
 	}
+	r := &reader{}
 	o := r.object("", body)
 	req := decodeRequest(o)
 	o.done()
@@ -65,7 +71,7 @@ func decodeRequest(o *object) *Request {
 		Metadata:         o.stringMap("metadata", maxMetadata, maxMetadataKey, maxMetadataText),
 		PromptCacheKey:   o.string("prompt_cache_key", maxLabel),
 		SafetyIdentifier: o.string("safety_identifier", maxLabel),
-		ServiceTier:      o.word("service_tier", "auto", "default", "flex", "priority"),
+		ServiceTier:      o.word("service_tier", "auto", "default", "flex", "scale", "priority", "fast", "ultrafast"),
 	}
 	req.Format, req.Verbosity = decodeFormat(o)
 	if data, ok := o.require("input"); ok {
@@ -86,11 +92,8 @@ func decodeUnused(o *object) {
 	o.ignore("prompt_cache_options", "prompt_cache_retention", "user", "stream_options", "language_preference")
 	o.unsupported("preset", "profile", "skills", "previous_response_id", "conversation", "prompt", "context_management",
 		"moderation", "access_programs", "image")
-	for _, name := range []string{"stream", "background"} {
-		if b := o.bool(name); b != nil && *b {
-			o.fail(notSupported(name, `"`+name+`": true`))
-		}
-	}
+	o.falseOnly("stream")
+	o.falseOnly("background")
 	if b := o.bool("store"); b != nil && !*b {
 		o.fail(notSupported("store", `"store": false`))
 	}
@@ -110,7 +113,7 @@ func decodeModels(o *object) []string {
 	model := o.string("model", maxModelName)
 	for i, m := range models {
 		if strings.TrimSpace(m) == "" {
-			o.fail(Invalid(o.at("models"), "entry %d is empty", i))
+			o.fail(Invalid(fmt.Sprintf("models[%d]", i), "must not be empty"))
 		}
 	}
 	if len(models) == 0 && model != nil {
@@ -132,7 +135,8 @@ func decodeReasoning(o *object) Reasons {
 		Effort:  in.word("effort", efforts...),
 		Summary: in.word("summary", "auto", "concise", "detailed"),
 	}
-	in.unsupported("context", "mode")
+	in.only("context", "auto")
+	in.only("mode", "standard")
 	in.ignore("generate_summary")
 	in.done()
 	return out
@@ -142,59 +146,62 @@ func decodeReasoning(o *object) Reasons {
 func decodeFormat(o *object) (Format, string) {
 	var format Format
 	var verbosity string
-	var where string
 	if data, ok := o.take("text"); ok {
 		in := o.object("text", data)
 		verbosity = in.word("verbosity", "low", "medium", "high")
 		if data, ok := in.take("format"); ok {
-			where = "text.format"
-			format = decodeFormatObject(o.object(where, data))
+			format = decodeTextFormat(o.object("text.format", data))
 		}
 		in.done()
 	}
-	if data, ok := o.take("response_format"); ok {
-		in := o.object("response_format", data)
-		var nested Format
-		if inner, ok := in.take("json_schema"); ok {
-			nested = decodeFormatObject(o.object("response_format.json_schema", inner))
-			nested.Type = in.word("type", FormatText, FormatJSONObject, FormatJSONSchema)
-			in.done()
-		} else {
-			nested = decodeFormatObject(in)
-		}
-		if where != "" && !format.equal(nested) {
-			o.fail(Invalid("response_format", "differs from text.format; send one of them"))
-		}
-		format, where = nested, "response_format"
+	data, ok := o.take("response_format")
+	if !ok {
+		return format, verbosity
 	}
-	if o.err == nil && format.Type == FormatJSONSchema && (format.Name == "" || format.Schema == nil) {
-		o.fail(Invalid(where, "a json_schema format needs a name and a schema"))
+	other := decodeResponseFormat(o.object("response_format", data))
+	if format.Type != "" && !format.equal(other) {
+		o.fail(Invalid("response_format", "differs from text.format; send one of them"))
 	}
-	return format, verbosity
+	return other, verbosity
 }
 
-func decodeFormatObject(in *object) Format {
-	format := Format{
-		Type:   in.word("type", FormatText, FormatJSONObject, FormatJSONSchema),
-		Strict: in.bool("strict"),
+func decodeTextFormat(o *object) Format {
+	format := Format{Type: o.wordRequired("type", FormatText, FormatJSONObject, FormatJSONSchema)}
+	if format.Type == FormatJSONSchema {
+		decodeJSONSchema(o, &format)
 	}
-	if s := in.string("name", maxToolName); s != nil {
-		format.Name = *s
-		if !labelPattern.MatchString(*s) {
-			in.fail(Invalid(in.at("name"), "must match %s", labelPattern))
-		}
-	}
-	if s := in.string("description", math.MaxInt); s != nil {
-		format.Description = *s
-	}
-	if data, ok := in.take("schema"); ok {
-		if !isObject(data) {
-			in.fail(Invalid(in.at("schema"), "must be an object"))
-		}
-		format.Schema = data
-	}
-	in.done()
+	o.done()
 	return format
+}
+
+// decodeResponseFormat reads the form whose schema stands one level deeper. A flat one, as in text.format, is clear as well.
+func decodeResponseFormat(o *object) Format {
+	if o.has("schema") {
+		return decodeTextFormat(o)
+	}
+	format := Format{Type: o.wordRequired("type", FormatText, FormatJSONObject, FormatJSONSchema)}
+	if format.Type == FormatJSONSchema {
+		if data, ok := o.require("json_schema"); ok {
+			in := o.object("response_format.json_schema", data)
+			decodeJSONSchema(in, &format)
+			in.done()
+		}
+	}
+	o.done()
+	return format
+}
+
+func decodeJSONSchema(o *object, format *Format) {
+	format.Name = o.filled("name", maxToolName)
+	if o.err == nil && !labelPattern.MatchString(format.Name) {
+		o.fail(Invalid(o.at("name"), "must match %s", labelPattern))
+	}
+	format.Description = o.optional("description", math.MaxInt)
+	format.Strict = o.bool("strict")
+	format.Schema = o.schema("schema")
+	if format.Schema == nil {
+		o.fail(Invalid(o.at("schema"), "is required"))
+	}
 }
 
 func (f Format) equal(g Format) bool {

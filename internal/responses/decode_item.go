@@ -3,30 +3,40 @@ package responses
 import (
 	"encoding/json"
 	"math"
-	"strings"
+	"slices"
 )
+
+// foreignItems are the types of item that one of the three APIs defines and this server lacks.
+var foreignItems = []ItemType{
+	// OpenAI
+	"item_reference", "compaction", "compaction_trigger", "mcp_approval_request", "mcp_approval_response", "web_search_call",
+	"file_search_call", "computer_call", "computer_call_output", "image_generation_call", "code_interpreter_call", "local_shell_call",
+	"local_shell_call_output", "shell_call", "shell_call_output", "apply_patch_call", "apply_patch_call_output", "custom_tool_call",
+	"custom_tool_call_output", "tool_search_call", "tool_search_output", "additional_tools", "configuration_update", "program",
+	"program_output",
+	// Agent API
+	"search_results", "fetch_url_results", "skill_loaded", "advisor_result", "sandbox_results", "sandbox_write_file",
+	"sandbox_read_file", "sandbox_edit_file", "sandbox_grep", "sandbox_glob", "sandbox_apply_patch", "share_file",
+}
 
 // decodeInput reads input: a string, which is one user message, or a list of items.
 func decodeInput(r *reader, data json.RawMessage) []Item {
-	if isString(data) {
-		s := r.text("input", data, math.MaxInt)
-		if s == nil || *s == "" {
-			r.fail(Invalid("input", "must not be empty"))
-			return nil
-		}
-		return []Item{&Message{Role: RoleUser, Content: []Part{InputText(*s)}}}
-	}
-	if !isArray(data) {
-		r.fail(Invalid("input", "must be a string or an array of items"))
-		return nil
-	}
 	var items []Item
-	r.list("input", data, maxInputItems, func(path string, data json.RawMessage) {
-		if item := decodeItem(r.object(path, data)); item != nil {
-			items = append(items, item)
+	switch {
+	case isString(data):
+		if s := r.text("input", data, math.MaxInt); s != nil && *s != "" {
+			items = append(items, &Message{Role: RoleUser, Content: []Part{InputText(*s)}})
 		}
-	})
-	if r.err == nil && len(items) == 0 {
+	case isArray(data):
+		r.list("input", data, maxInputItems, func(path string, data json.RawMessage) {
+			if item := decodeItem(r.object(path, data)); item != nil {
+				items = append(items, item)
+			}
+		})
+	default:
+		r.fail(Invalid("input", "must be a string or an array of items"))
+	}
+	if len(items) == 0 {
 		r.fail(Invalid("input", "must not be empty"))
 	}
 	if r.err == nil {
@@ -35,88 +45,112 @@ func decodeInput(r *reader, data json.RawMessage) []Item {
 	return items
 }
 
+// decodeItem reads one item; it returns nil when there is none of a known type.
 func decodeItem(o *object) Item {
-	kind := o.string("type", maxLabel)
 	t := TypeMessage
-	if kind != nil {
+	if kind := o.string("type", maxLabel); kind != nil {
 		t = ItemType(*kind)
-	} else if _, ok := o.members["role"]; !ok {
+	} else if !o.has("role") {
 		o.fail(Invalid(o.at("type"), "is required"))
 	}
-	item, ok := decodeItemOf(t, o)
-	if !ok {
-		switch t {
-		case "item_reference", "compaction", "mcp_approval_request", "mcp_approval_response", "web_search_call",
-			"file_search_call", "computer_call", "computer_call_output", "image_generation_call", "code_interpreter_call",
-			"local_shell_call", "local_shell_call_output", "custom_tool_call", "custom_tool_call_output":
-			o.fail(notSupported(o.at("type"), "an item of type "+string(t)))
-		default:
-			o.fail(Invalid(o.at("type"), "unknown item type %q", clip(string(t))))
-		}
-		return nil
+	item := decodeItemOf(t, o)
+	switch {
+	case item != nil:
+		o.done()
+	case slices.Contains(foreignItems, t):
+		o.fail(notSupported(o.at("type"), "an item of type "+string(t)))
+	default:
+		o.fail(Invalid(o.at("type"), "unknown item type %q", clip(string(t))))
 	}
-	o.done()
 	return item
 }
 
-func decodeItemOf(t ItemType, o *object) (Item, bool) {
-	id := textOr(o.string("id", maxLabel), "")
-	status := textOr(o.string("status", maxLabel), "")
+func decodeItemOf(t ItemType, o *object) Item {
 	switch t {
 	case TypeMessage:
-		m := &Message{ID: id, Status: status, Role: o.word("role", RoleUser, RoleAssistant, RoleSystem, RoleDeveloper)}
-		if m.Role == "" {
-			o.fail(Invalid(o.at("role"), "is required"))
-		}
-		m.Phase = o.word("phase", "commentary", "final_answer")
-		if data, ok := o.require("content"); ok {
-			m.Content = decodeParts(o.reader, o.at("content"), data, m.Role)
-		}
-		return m, true
+		return decodeMessage(o)
 	case TypeFunctionCall:
-		return &FunctionCall{
-			ID: id, Status: status, CallID: o.needText("call_id"), Name: o.needText("name"), Arguments: o.arguments(),
-			ThoughtSignature: textOr(o.string("thought_signature", math.MaxInt), ""),
-		}, true
+		return decodeFunctionCall(o)
 	case TypeFunctionCallOutput:
-		out := &FunctionCallOutput{ID: id, Status: status, CallID: o.needText("call_id")}
-		if data, ok := o.require("output"); ok {
-			out.Output = decodeParts(o.reader, o.at("output"), data, RoleUser)
-		}
-		return out, true
+		return decodeFunctionCallOutput(o)
 	case TypeReasoning:
 		return &Reasoning{
-			ID: id, Status: status, Summary: o.reasoningParts("summary"), Content: o.reasoningParts("content"),
-			EncryptedContent: textOr(o.string("encrypted_content", math.MaxInt), ""),
-		}, true
-	case TypeMCPListTools:
-		l := &MCPListTools{ID: id, ServerLabel: o.needText("server_label"), Tools: []MCPToolInfo{}, Error: o.failure()}
-		if data, ok := o.require("tools"); ok {
-			o.list(o.at("tools"), data, maxAllowedTools, func(path string, data json.RawMessage) {
-				l.Tools = append(l.Tools, decodeToolInfo(o.object(path, data)))
-			})
+			ID: o.itemID(), Status: o.itemStatus(), EncryptedContent: o.optional("encrypted_content", math.MaxInt),
+			Summary: o.reasoningParts("summary", PartSummaryText), Content: o.reasoningParts("content", PartReasoningText),
 		}
-		return l, true
+	case TypeMCPListTools:
+		return decodeMCPListTools(o)
 	case TypeMCPCall:
-		o.ignore("approval_request_id")
-		return &MCPCall{
-			ID: id, ServerLabel: textOr(o.string("server_label", maxLabel), ""), Name: o.needText("name"), Arguments: o.arguments(),
-			Output: textOr(o.string("output", math.MaxInt), ""), Error: o.failure(),
-			ThoughtSignature: textOr(o.string("thought_signature", math.MaxInt), ""),
-		}, true
+		return decodeMCPCall(o)
 	default:
-		return nil, false
+		return nil
 	}
 }
 
+func decodeMessage(o *object) *Message {
+	m := &Message{
+		ID:     o.itemID(),
+		Status: o.itemStatus(),
+		Role:   o.wordRequired("role", RoleUser, RoleAssistant, RoleSystem, RoleDeveloper),
+		Phase:  o.word("phase", "commentary", "final_answer"),
+	}
+	if data, ok := o.require("content"); ok {
+		m.Content = decodeContent(o.reader, o.at("content"), data, m.Role)
+	}
+	return m
+}
+
+func decodeFunctionCall(o *object) *FunctionCall {
+	c := &FunctionCall{
+		ID: o.itemID(), Status: o.itemStatus(), CallID: o.filled("call_id", maxID), Name: o.filled("name", maxLabel),
+		Arguments: o.arguments(), ThoughtSignature: o.optional("thought_signature", math.MaxInt),
+	}
+	o.falseOnly("async")
+	o.ordinaryCall()
+	return c
+}
+
+func decodeFunctionCallOutput(o *object) *FunctionCallOutput {
+	out := &FunctionCallOutput{ID: o.itemID(), Status: o.itemStatus(), CallID: o.filled("call_id", maxID)}
+	if data, ok := o.require("output"); ok {
+		out.Output = decodeContent(o.reader, o.at("output"), data, RoleUser)
+	}
+	// The call has both of these as well.
+	o.ignore("name", "thought_signature")
+	o.ordinaryCall()
+	return out
+}
+
+// ordinaryCall refuses a call by another caller than the model, or of a function in one of OpenAI's namespaces.
+func (o *object) ordinaryCall() {
+	o.unsupported("namespace")
+	if data, ok := o.take("caller"); ok {
+		caller := o.object(o.at("caller"), data)
+		caller.only("type", "direct")
+		caller.done()
+	}
+}
+
+func decodeMCPListTools(o *object) *MCPListTools {
+	l := &MCPListTools{ID: o.itemID(), ServerLabel: o.filled("server_label", maxLabel), Tools: []MCPToolInfo{}, Error: o.failure()}
+	if data, ok := o.require("tools"); ok {
+		o.list(o.at("tools"), data, maxListedTools, func(path string, data json.RawMessage) {
+			l.Tools = append(l.Tools, decodeToolInfo(o.object(path, data)))
+		})
+	}
+	o.ignore("status", "connector_id")
+	return l
+}
+
 func decodeToolInfo(o *object) MCPToolInfo {
-	info := MCPToolInfo{Name: o.needText("name"), Description: textOr(o.string("description", math.MaxInt), "")}
-	if data, ok := o.take("input_schema"); ok {
-		info.InputSchema = Schema(data)
+	info := MCPToolInfo{
+		Name:        o.filled("name", math.MaxInt),
+		Description: o.optional("description", math.MaxInt),
+		InputSchema: Schema(o.schema("input_schema")),
 	}
 	if data, ok := o.take("annotations"); ok {
 		var a ToolAnnotations
-		if err := json.Unmarshal(data, &a); err == nil {
+		if json.Unmarshal(data, &a) == nil {
 			info.Annotations = &a
 		}
 	}
@@ -124,21 +158,25 @@ func decodeToolInfo(o *object) MCPToolInfo {
 	return info
 }
 
-func (o *object) needText(name string) string {
-	data, ok := o.require(name)
-	if !ok {
-		return ""
+// decodeMCPCall accepts whatever a model may have written: the name of a tool that nobody offered has no server, say.
+func decodeMCPCall(o *object) *MCPCall {
+	c := &MCPCall{
+		ID: o.itemID(), ServerLabel: o.optional("server_label", maxLabel), Name: o.required("name"), Arguments: o.arguments(),
+		Output: o.optional("output", math.MaxInt), Error: o.failure(),
 	}
-	s := textOr(o.text(o.at(name), data, maxLabel), "")
-	if s == "" {
-		o.fail(Invalid(o.at(name), "must not be empty"))
-	}
-	return s
+	o.ignore("status", "approval_request_id", "connector_id")
+	return c
 }
 
+func (o *object) itemID() string     { return o.optional("id", maxID) }
+func (o *object) itemStatus() string { return o.optional("status", maxLabel) }
+
+// arguments reads a call's arguments. Models write "" for none, which providers refuse when they get it back.
 func (o *object) arguments() string {
-	s := o.string("arguments", math.MaxInt)
-	return textOr(s, "{}")
+	if s := o.optional("arguments", math.MaxInt); s != "" {
+		return s
+	}
+	return "{}"
 }
 
 // failure reads the error of an MCP item: a string, or the object that newer OpenAI clients replay.
@@ -147,104 +185,19 @@ func (o *object) failure() *string {
 	if !ok {
 		return nil
 	}
-	if isString(data) {
+	switch {
+	case isString(data):
 		return o.text(o.at("error"), data, math.MaxInt)
-	}
-	if !isObject(data) {
+	case isObject(data):
+		message := o.object(o.at("error"), data).optional("message", math.MaxInt)
+		if message == "" {
+			message = string(data)
+		}
+		return &message
+	default:
 		o.fail(Invalid(o.at("error"), "must be a string, an object or null"))
 		return nil
 	}
-	var detail struct {
-		Message string `json:"message"`
-	}
-	s := string(data)
-	if json.Unmarshal(data, &detail) == nil && detail.Message != "" {
-		s = detail.Message
-	}
-	return &s
-}
-
-func decodeParts(r *reader, path string, data json.RawMessage, role string) []Part {
-	if isString(data) {
-		s := r.text(path, data, math.MaxInt)
-		if s == nil {
-			return nil
-		}
-		if role == RoleAssistant {
-			return []Part{OutputText(*s)}
-		}
-		return []Part{InputText(*s)}
-	}
-	if !isArray(data) {
-		r.fail(Invalid(path, "must be a string or an array of content parts"))
-		return nil
-	}
-	parts := []Part{}
-	r.list(path, data, maxInputItems, func(path string, data json.RawMessage) {
-		parts = append(parts, decodePart(r.object(path, data)))
-	})
-	return parts
-}
-
-func decodePart(o *object) Part {
-	p := Part{Type: o.needText("type")}
-	switch p.Type {
-	case PartInputText, PartSummaryText, PartReasoningText:
-		p.Text = o.partText("text")
-	case PartRefusal:
-		p.Text = o.partText("refusal")
-	case PartOutputText:
-		p.Text = o.partText("text")
-		if data, ok := o.take("annotations"); ok {
-			o.list(o.at("annotations"), data, maxInputItems, func(_ string, data json.RawMessage) {
-				p.Annotations = append(p.Annotations, data)
-			})
-		}
-		o.ignore("logprobs")
-	case PartInputImage:
-		p.Detail = o.word("detail", "auto", "low", "high", "original")
-		o.unsupported("file_id")
-		p.ImageURL = o.imageURL()
-	case "input_file", "input_audio", "input_video":
-		o.fail(notSupported(o.at("type"), "content of type "+p.Type))
-	default:
-		o.fail(Invalid(o.at("type"), "unknown content type %q", clip(p.Type)))
-	}
-	// Clients that cache prompts mark parts; the mark asks nothing of this server.
-	o.ignore("prompt_cache_breakpoint")
-	o.done()
-	return p
-}
-
-func (o *object) partText(name string) string {
-	data, ok := o.require(name)
-	if !ok {
-		return ""
-	}
-	return textOr(o.text(o.at(name), data, math.MaxInt), "")
-}
-
-// imageURL reads an https or data URL. The model's provider fetches it, not this server.
-func (o *object) imageURL() string {
-	data, ok := o.require("image_url")
-	if !ok {
-		return ""
-	}
-	url := textOr(o.text(o.at("image_url"), data, math.MaxInt), "")
-	if o.err == nil && !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "data:image/") {
-		o.fail(Invalid(o.at("image_url"), "must be an https URL or a data URL of an image"))
-	}
-	return url
-}
-
-func (o *object) reasoningParts(name string) []Part {
-	parts := []Part{}
-	if data, ok := o.take(name); ok {
-		o.list(o.at(name), data, maxInputItems, func(path string, data json.RawMessage) {
-			parts = append(parts, decodePart(o.object(path, data)))
-		})
-	}
-	return parts
 }
 
 // checkCallIDs refuses an output without its call and two outputs for one call: a model's provider would refuse them with an
@@ -274,11 +227,4 @@ func checkCallIDs(r *reader, items []Item) {
 			r.fail(Invalid(inputPlace(i, "call_id"), "no function_call_output answers the call %q", clip(call.CallID)))
 		}
 	}
-}
-
-func textOr(s *string, otherwise string) string {
-	if s == nil {
-		return otherwise
-	}
-	return *s
 }

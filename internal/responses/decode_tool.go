@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -18,11 +19,11 @@ func decodeTools(r *reader, data json.RawMessage) []Tool {
 		if at, ok := taken[kind+" "+name]; ok {
 			r.fail(Invalid(path, "%q is already the %s of %s", name, kind, at))
 		}
-		taken[kind+" "+name] = path
+		taken[kind+" "+name] = strings.TrimSuffix(path, "."+kind)
 	}
 	r.list("tools", data, maxTools, func(path string, data json.RawMessage) {
 		o := r.object(path, data)
-		switch kind := o.needText("type"); kind {
+		switch kind := o.filled("type", maxLabel); kind {
 		case "mcp":
 			t := decodeMCPTool(o)
 			claim("server_label", t.ServerLabel, o.at("server_label"))
@@ -40,34 +41,51 @@ func decodeTools(r *reader, data json.RawMessage) []Tool {
 }
 
 func decodeMCPTool(o *object) *MCPTool {
-	t := &MCPTool{ServerLabel: o.needText("server_label")}
-	if o.err == nil && !labelPattern.MatchString(t.ServerLabel) {
-		o.fail(Invalid(o.at("server_label"), "must match %s", labelPattern))
+	t := &MCPTool{
+		ServerLabel:   o.label("server_label"),
+		Authorization: o.optional("authorization", math.MaxInt),
+		Headers:       o.stringMap("headers", maxHeaders, math.MaxInt, math.MaxInt),
+		Description:   o.optional("server_description", math.MaxInt),
 	}
 	o.ignore("require_approval", "defer_loading")
-	if id := o.string("connector_id", maxLabel); id != nil && strings.HasPrefix(*id, savedConnectorPrefix) {
+	if strings.HasPrefix(o.optional("connector_id", maxLabel), savedConnectorPrefix) {
 		o.fail(notSupported(o.at("connector_id"), "a saved connector"))
 	}
 	o.unsupported("tunnel_id")
-	for i, caller := range o.strings("allowed_callers", 8, maxLabel) {
-		if caller != "direct" {
-			o.fail(notSupported(o.at("allowed_callers")+"["+strconv.Itoa(i)+"]", "a caller other than \"direct\""))
-		}
-	}
-	t.ServerURL = o.needLongText("server_url")
-	t.Authorization = textOr(o.string("authorization", math.MaxInt), "")
-	t.Headers = o.stringMap("headers", math.MaxInt, math.MaxInt, math.MaxInt)
-	t.Description = textOr(o.string("server_description", math.MaxInt), "")
+	o.directCallersOnly()
+	t.ServerURL = o.filled("server_url", math.MaxInt)
 	if data, ok := o.take("allowed_tools"); ok {
 		t.Allowed = decodeToolFilter(o, data)
 	}
 	return t
 }
 
+// label reads a required name that providers accept as part of a tool's name.
+func (o *object) label(name string) string {
+	s := o.filled(name, maxLabel)
+	if o.err == nil && !labelPattern.MatchString(s) {
+		o.fail(Invalid(o.at(name), "must match %s", labelPattern))
+	}
+	return s
+}
+
+// directCallersOnly refuses tools that OpenAI would let a program of the model's call.
+func (o *object) directCallersOnly() {
+	for i, caller := range o.strings("allowed_callers", 8, maxLabel) {
+		if caller != "direct" {
+			o.fail(notSupported(o.at("allowed_callers")+"["+strconv.Itoa(i)+"]", "a caller other than \"direct\""))
+		}
+	}
+}
+
 // decodeToolFilter reads a list of names or OpenAI's filter object.
 func decodeToolFilter(o *object, data json.RawMessage) ToolFilter {
 	if isArray(data) {
-		return ToolFilter{Names: o.strings("allowed_tools", maxAllowedTools, maxToolName)}
+		return ToolFilter{Names: o.texts("allowed_tools", data, maxAllowedTools, maxToolName)}
+	}
+	if !isObject(data) {
+		o.fail(Invalid(o.at("allowed_tools"), "must be an array of tool names or an object"))
+		return ToolFilter{}
 	}
 	in := o.object(o.at("allowed_tools"), data)
 	filter := ToolFilter{Names: in.strings("tool_names", maxAllowedTools, maxToolName)}
@@ -79,39 +97,29 @@ func decodeToolFilter(o *object, data json.RawMessage) ToolFilter {
 }
 
 func decodeFunctionTool(o *object) *FunctionTool {
-	t := &FunctionTool{Name: o.needText("name"), Strict: o.bool("strict")}
-	if o.err == nil && !labelPattern.MatchString(t.Name) {
-		o.fail(Invalid(o.at("name"), "must match %s", labelPattern))
+	t := &FunctionTool{
+		Name:        o.label("name"),
+		Description: o.optional("description", math.MaxInt),
+		Parameters:  o.schema("parameters"),
+		Strict:      o.bool("strict"),
 	}
-	t.Description = textOr(o.string("description", math.MaxInt), "")
-	if data, ok := o.take("parameters"); ok {
-		if !isObject(data) {
-			o.fail(Invalid(o.at("parameters"), "must be an object"))
-		}
-		t.Parameters = data
-	}
-	o.ignore("defer_loading")
+	o.ignore("defer_loading", "output_schema")
+	o.directCallersOnly()
+	o.falseOnly("async")
 	return t
-}
-
-func (o *object) needLongText(name string) string {
-	data, ok := o.require(name)
-	if !ok {
-		return ""
-	}
-	return textOr(o.text(o.at(name), data, math.MaxInt), "")
 }
 
 // decodeToolChoice reads every form that the three APIs have, and checks that what it names is among the tools.
 func decodeToolChoice(o *object, req *Request) ToolChoice {
-	data, ok := o.take("tool_choice")
-	if !ok {
-		return ToolChoice{Mode: ToolChoiceAuto}
-	}
-	choice := ToolChoice{Mode: ToolChoiceAuto, Raw: data}
-	if isString(data) {
+	choice := ToolChoice{Mode: ToolChoiceAuto}
+	if data := o.unread["tool_choice"]; isString(data) {
+		choice.Raw = bytes.Clone(data)
 		choice.Mode = o.word("tool_choice", ToolChoiceNone, ToolChoiceAuto, ToolChoiceRequired)
-	} else {
+	} else if data, ok := o.take("tool_choice"); ok {
+		if !isObject(data) {
+			o.fail(Invalid("tool_choice", "must be a string or an object"))
+		}
+		choice.Raw = bytes.Clone(data)
 		decodeToolChoiceObject(o.object("tool_choice", data), &choice, req)
 	}
 	if o.err == nil && choice.Mode == ToolChoiceRequired && len(req.Tools) == 0 {
@@ -121,7 +129,7 @@ func decodeToolChoice(o *object, req *Request) ToolChoice {
 }
 
 func decodeToolChoiceObject(o *object, choice *ToolChoice, req *Request) {
-	kind := textOr(o.string("type", maxLabel), "")
+	kind := o.optional("type", maxLabel)
 	switch kind {
 	case ToolChoiceNone, ToolChoiceAuto, ToolChoiceRequired:
 		choice.Mode = kind
@@ -133,24 +141,34 @@ func decodeToolChoiceObject(o *object, choice *ToolChoice, req *Request) {
 		if choice.Mode == "" {
 			choice.Mode = ToolChoiceAuto
 		}
-		choice.Only = []ToolRef{}
-		if data, ok := o.require("tools"); ok {
-			o.list(o.at("tools"), data, maxTools, func(path string, data json.RawMessage) {
-				in := o.object(path, data)
-				choice.Only = append(choice.Only, decodeToolRef(in, textOr(in.string("type", maxLabel), ""), req))
-				in.done()
-			})
-		}
+		choice.Only = decodeToolRefs(o, req)
 	default:
-		o.fail(Invalid(o.at("type"), "unsupported tool choice %q", clip(kind)))
+		o.fail(unknownChoice(o, kind))
 	}
 	o.done()
+}
+
+func decodeToolRefs(o *object, req *Request) []ToolRef {
+	data, ok := o.require("tools")
+	if !ok {
+		return nil
+	}
+	refs := []ToolRef{}
+	o.list(o.at("tools"), data, maxTools, func(path string, data json.RawMessage) {
+		in := o.object(path, data)
+		refs = append(refs, decodeToolRef(in, in.optional("type", maxLabel), req))
+		in.done()
+	})
+	if len(refs) == 0 {
+		o.fail(Invalid(o.at("tools"), "must name at least one tool; to allow none, set tool_choice to \"none\""))
+	}
+	return refs
 }
 
 func decodeToolRef(o *object, kind string, req *Request) ToolRef {
 	switch kind {
 	case "mcp":
-		ref := ToolRef{Server: o.needText("server_label"), Name: textOr(o.string("name", maxToolName), "")}
+		ref := ToolRef{Server: o.filled("server_label", maxLabel), Name: o.optional("name", maxToolName)}
 		for _, t := range req.MCPTools() {
 			if t.ServerLabel == ref.Server {
 				return ref
@@ -158,7 +176,7 @@ func decodeToolRef(o *object, kind string, req *Request) ToolRef {
 		}
 		o.fail(Invalid(o.at("server_label"), "no MCP server of the request has the label %q", clip(ref.Server)))
 	case "function", "":
-		ref := ToolRef{Name: o.needText("name")}
+		ref := ToolRef{Name: o.filled("name", maxLabel)}
 		for _, t := range req.FunctionTools() {
 			if t.Name == ref.Name {
 				return ref
@@ -166,7 +184,11 @@ func decodeToolRef(o *object, kind string, req *Request) ToolRef {
 		}
 		o.fail(Invalid(o.at("name"), "no function of the request has the name %q", clip(ref.Name)))
 	default:
-		o.fail(Invalid(o.at("type"), "unsupported tool choice %q", clip(kind)))
+		o.fail(unknownChoice(o, kind))
 	}
 	return ToolRef{}
+}
+
+func unknownChoice(o *object, kind string) *Error {
+	return Invalid(o.at("type"), "unsupported tool choice %q; this server runs tools of type \"mcp\" and \"function\"", clip(kind))
 }

@@ -11,6 +11,7 @@ const (
 	ErrUnauthorized      = "unauthorized"
 	ErrForbidden         = "forbidden"
 	ErrNotFound          = "not_found"
+	ErrMethodNotAllowed  = "method_not_allowed"
 	ErrPayloadTooLarge   = "payload_too_large"
 	ErrRateLimited       = "request_rate_limit_exceeded"
 	ErrExternalConnector = "external_connector_error"

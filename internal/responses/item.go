@@ -139,16 +139,18 @@ func (*MCPCall) Type() ItemType { return TypeMCPCall }
 // MarshalJSON implements [json.Marshaler].
 func (m *Message) MarshalJSON() ([]byte, error) {
 	type plain Message
-	return json.Marshal(struct {
+	p := plain(*m)
+	p.Content = notNil(p.Content)
+	return encode(struct {
 		Type ItemType `json:"type"`
 		*plain
-	}{TypeMessage, (*plain)(m)})
+	}{TypeMessage, &p})
 }
 
 // MarshalJSON implements [json.Marshaler].
 func (c *FunctionCall) MarshalJSON() ([]byte, error) {
 	type plain FunctionCall
-	return json.Marshal(struct {
+	return encode(struct {
 		Type ItemType `json:"type"`
 		*plain
 	}{TypeFunctionCall, (*plain)(c)})
@@ -157,34 +159,40 @@ func (c *FunctionCall) MarshalJSON() ([]byte, error) {
 // MarshalJSON implements [json.Marshaler].
 func (o *FunctionCallOutput) MarshalJSON() ([]byte, error) {
 	type plain FunctionCallOutput
-	return json.Marshal(struct {
+	p := plain(*o)
+	p.Output = notNil(p.Output)
+	return encode(struct {
 		Type ItemType `json:"type"`
 		*plain
-	}{TypeFunctionCallOutput, (*plain)(o)})
+	}{TypeFunctionCallOutput, &p})
 }
 
 // MarshalJSON implements [json.Marshaler].
 func (r *Reasoning) MarshalJSON() ([]byte, error) {
 	type plain Reasoning
-	return json.Marshal(struct {
+	p := plain(*r)
+	p.Summary = notNil(p.Summary)
+	return encode(struct {
 		Type ItemType `json:"type"`
 		*plain
-	}{TypeReasoning, (*plain)(r)})
+	}{TypeReasoning, &p})
 }
 
 // MarshalJSON implements [json.Marshaler].
 func (l *MCPListTools) MarshalJSON() ([]byte, error) {
 	type plain MCPListTools
-	return json.Marshal(struct {
+	p := plain(*l)
+	p.Tools = notNil(p.Tools)
+	return encode(struct {
 		Type ItemType `json:"type"`
 		*plain
-	}{TypeMCPListTools, (*plain)(l)})
+	}{TypeMCPListTools, &p})
 }
 
 // MarshalJSON implements [json.Marshaler].
 func (c *MCPCall) MarshalJSON() ([]byte, error) {
 	type plain MCPCall
-	return json.Marshal(struct {
+	return encode(struct {
 		Type ItemType `json:"type"`
 		*plain
 	}{TypeMCPCall, (*plain)(c)})
@@ -202,7 +210,10 @@ func UnmarshalItem(data []byte) (Item, error) {
 	if !ok {
 		return nil, fmt.Errorf("responses: unknown item type %q", head.Type)
 	}
-	return item, json.Unmarshal(data, item)
+	if err := json.Unmarshal(data, item); err != nil {
+		return nil, err
+	}
+	return item, nil
 }
 
 func newItem(t ItemType) (Item, bool) {

@@ -3,7 +3,9 @@ package responses
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -14,9 +16,9 @@ import (
 // the place. The first error sticks to the shared reader and later reads return zero values: decoders check once, at the end.
 type object struct {
 	*reader
-	path    string
-	members map[string]json.RawMessage
-	seen    map[string]bool
+	path string
+	// unread are the members that nothing has asked for yet.
+	unread map[string]json.RawMessage
 }
 
 // reader is the state that the objects of one request share.
@@ -29,47 +31,51 @@ func (r *reader) fail(err *Error) {
 }
 
 func (r *reader) object(path string, data json.RawMessage) *object {
-	o := &object{reader: r, path: path, seen: map[string]bool{}}
+	o := &object{reader: r, path: path}
 	if !isObject(data) {
 		r.fail(Invalid(path, "must be an object"))
 		return o
 	}
-	if err := json.Unmarshal(data, &o.members); err != nil {
-		r.fail(Invalid(path, "is not valid JSON"))
+	o.unread = map[string]json.RawMessage{}
+	for name, value := range members(data) {
+		o.unread[name] = value
 	}
 	return o
 }
 
 // list calls each for the elements of a JSON array.
 func (r *reader) list(path string, data json.RawMessage, most int, each func(path string, data json.RawMessage)) {
-	var elements []json.RawMessage
-	if !isArray(data) || json.Unmarshal(data, &elements) != nil {
+	if !isArray(data) {
 		r.fail(Invalid(path, "must be an array"))
 		return
 	}
-	if len(elements) > most {
-		r.fail(Invalid(path, "has %d entries; at most %d are allowed", len(elements), most))
-		return
-	}
-	for i, e := range elements {
+	for i, element := range elements(data) {
+		if i == most {
+			r.fail(Invalid(path, "has more than %d entries", most))
+		}
 		if r.err != nil {
 			return
 		}
-		each(path+"["+strconv.Itoa(i)+"]", e)
+		each(path+"["+strconv.Itoa(i)+"]", element)
 	}
 }
 
 func (o *object) at(name string) string {
 	if o.path == "" {
-		return name
+		return clip(name)
 	}
-	return o.path + "." + name
+	return o.path + "." + clip(name)
 }
 
-// take returns a member that is neither absent nor null, and marks it as known.
+func (o *object) has(name string) bool {
+	_, ok := o.unread[name]
+	return ok
+}
+
+// take returns a member that is neither absent nor null, and marks it as read.
 func (o *object) take(name string) (json.RawMessage, bool) {
-	o.seen[name] = true
-	data, ok := o.members[name]
+	data, ok := o.unread[name]
+	delete(o.unread, name)
 	if !ok || o.err != nil || isNull(data) {
 		return nil, false
 	}
@@ -85,10 +91,10 @@ func (o *object) require(name string) (json.RawMessage, bool) {
 	return data, ok
 }
 
-// ignore marks members as known whose value does not matter.
+// ignore marks members as read whose value does not matter.
 func (o *object) ignore(names ...string) {
 	for _, name := range names {
-		o.seen[name] = true
+		delete(o.unread, name)
 	}
 }
 
@@ -101,23 +107,23 @@ func (o *object) unsupported(names ...string) {
 	}
 }
 
-// done refuses members that nothing asked for.
-func (o *object) done() {
-	if o.err != nil {
-		return
-	}
-	var unknown []string
-	for name := range o.members {
-		if !o.seen[name] {
-			unknown = append(unknown, name)
-		}
-	}
-	if len(unknown) > 0 {
-		name := o.at(slices.Min(unknown))
-		o.fail(Invalid(clip(name), "invalid request body: unknown field %q", clip(name)))
+// only refuses a member with any value but the given ones, which ask for nothing that this server lacks.
+func (o *object) only(name string, harmless ...string) {
+	if s := o.optional(name, math.MaxInt); s != "" && !slices.Contains(harmless, s) {
+		o.fail(notSupported(o.at(name), strconv.Quote(name)+" other than "+quoted(harmless)))
 	}
 }
 
+// done refuses members that nothing asked for.
+func (o *object) done() {
+	if o.err != nil || len(o.unread) == 0 {
+		return
+	}
+	place := o.at(slices.Min(slices.Collect(maps.Keys(o.unread))))
+	o.fail(Invalid(place, "invalid request body: unknown field %q", place))
+}
+
+// string reads a string of at most the given number of characters; it returns nil when there is none.
 func (o *object) string(name string, most int) *string {
 	data, ok := o.take(name)
 	if !ok {
@@ -126,23 +132,64 @@ func (o *object) string(name string, most int) *string {
 	return o.text(o.at(name), data, most)
 }
 
-// text reads a JSON string of at most the given number of bytes.
-func (r *reader) text(path string, data json.RawMessage, most int) *string {
-	var s string
-	switch {
-	case len(data) == 0 || data[0] != '"' || json.Unmarshal(data, &s) != nil:
-		r.fail(Invalid(path, "must be a string"))
-	case len(s) > most:
-		r.fail(Invalid(path, "is %d bytes long; at most %d are allowed", len(s), most))
-	default:
-		return &s
+// optional is string for a member whose absence means "".
+func (o *object) optional(name string, most int) string {
+	if s := o.string(name, most); s != nil {
+		return *s
 	}
-	return nil
+	return ""
 }
 
-// word reads a string that must be one of the given ones.
+// required reads a string that must be there, but may be empty and of any length.
+func (o *object) required(name string) string {
+	data, ok := o.require(name)
+	if !ok {
+		return ""
+	}
+	if s := o.text(o.at(name), data, math.MaxInt); s != nil {
+		return *s
+	}
+	return ""
+}
+
+// filled reads a string that must be there and must not be empty.
+func (o *object) filled(name string, most int) string {
+	data, ok := o.require(name)
+	if !ok {
+		return ""
+	}
+	s := o.text(o.at(name), data, most)
+	if s == nil {
+		return ""
+	}
+	if *s == "" {
+		o.fail(Invalid(o.at(name), "must not be empty"))
+	}
+	return *s
+}
+
+// text decodes a JSON string of at most the given number of characters.
+func (r *reader) text(path string, data json.RawMessage, most int) *string {
+	if !isString(data) {
+		r.fail(Invalid(path, "must be a string"))
+		return nil
+	}
+	s := unquote(data)
+	// Most texts are shorter in bytes than they may be in characters, and need no count.
+	if len(s) > most && utf8.RuneCountInString(s) > most {
+		r.fail(Invalid(path, "is longer than %d characters", most))
+		return nil
+	}
+	return &s
+}
+
+// word reads a string that must be one of the given ones; it returns "" when there is none.
 func (o *object) word(name string, words ...string) string {
-	s := o.string(name, math.MaxInt)
+	data, ok := o.take(name)
+	if !ok {
+		return ""
+	}
+	s := o.text(o.at(name), data, math.MaxInt)
 	if s == nil {
 		return ""
 	}
@@ -153,17 +200,45 @@ func (o *object) word(name string, words ...string) string {
 	return *s
 }
 
+// wordRequired is word for a member that must be there.
+func (o *object) wordRequired(name string, words ...string) string {
+	if data, ok := o.unread[name]; !ok || isNull(data) {
+		o.fail(Invalid(o.at(name), "is required; it must be one of %s", quoted(words)))
+	}
+	return o.word(name, words...)
+}
+
+// schema reads a JSON object that is passed on as it came. It is a copy: a few bytes must not keep a whole body in memory.
+func (o *object) schema(name string) json.RawMessage {
+	data, ok := o.take(name)
+	if !ok {
+		return nil
+	}
+	if !isObject(data) {
+		o.fail(Invalid(o.at(name), "must be an object"))
+		return nil
+	}
+	return bytes.Clone(data)
+}
+
 func (o *object) bool(name string) *bool {
 	data, ok := o.take(name)
 	if !ok {
 		return nil
 	}
-	var b bool
-	if json.Unmarshal(data, &b) != nil {
+	b := data[0] == 't'
+	if !b && data[0] != 'f' {
 		o.fail(Invalid(o.at(name), "must be true or false"))
 		return nil
 	}
 	return &b
+}
+
+// falseOnly refuses true, and any value that is not a Boolean.
+func (o *object) falseOnly(name string) {
+	if b := o.bool(name); b != nil && *b {
+		o.fail(notSupported(o.at(name), strconv.Quote(name)+": true"))
+	}
 }
 
 func (o *object) int(name string, least, most int) *int {
@@ -172,11 +247,11 @@ func (o *object) int(name string, least, most int) *int {
 		return nil
 	}
 	n, err := strconv.Atoi(string(data))
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		o.fail(Invalid(o.at(name), "must be an integer"))
 		return nil
 	}
-	if n < least || n > most {
+	if err != nil || n < least || n > most {
 		o.fail(Invalid(o.at(name), "must be between %d and %d", least, most))
 		return nil
 	}
@@ -188,8 +263,8 @@ func (o *object) float(name string, least, most float64) *float64 {
 	if !ok {
 		return nil
 	}
-	var f float64
-	if data[0] == '"' || json.Unmarshal(data, &f) != nil {
+	f, err := strconv.ParseFloat(string(data), 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		o.fail(Invalid(o.at(name), "must be a number"))
 		return nil
 	}
@@ -206,6 +281,10 @@ func (o *object) strings(name string, most, longest int) []string {
 	if !ok {
 		return nil
 	}
+	return o.texts(name, data, most, longest)
+}
+
+func (o *object) texts(name string, data json.RawMessage, most, longest int) []string {
 	out := []string{}
 	o.list(o.at(name), data, most, func(path string, data json.RawMessage) {
 		if s := o.text(path, data, longest); s != nil {
@@ -222,19 +301,17 @@ func (o *object) stringMap(name string, most, longestKey, longestValue int) map[
 		return nil
 	}
 	in := o.object(o.at(name), data)
-	if len(in.members) > most {
-		o.fail(Invalid(in.path, "has %d entries; at most %d are allowed", len(in.members), most))
+	if len(in.unread) > most {
+		o.fail(Invalid(in.path, "has %d entries; at most %d are allowed", len(in.unread), most))
+		return nil
 	}
-	out := make(map[string]string, len(in.members))
-	for key := range in.members {
-		if len(key) > longestKey {
-			o.fail(Invalid(in.path, "has a key of %d bytes; at most %d are allowed", len(key), longestKey))
+	out := make(map[string]string, len(in.unread))
+	for _, key := range slices.Sorted(maps.Keys(in.unread)) {
+		if utf8.RuneCountInString(key) > longestKey {
+			o.fail(Invalid(in.path, "has a key that is longer than %d characters", longestKey))
 			return nil
 		}
-		if _, ok := in.require(key); !ok {
-			return nil
-		}
-		value := in.string(key, longestValue)
+		value := in.text(in.at(key), in.unread[key], longestValue)
 		if value == nil {
 			return nil
 		}

@@ -38,25 +38,25 @@ func (p Part) MarshalJSON() ([]byte, error) {
 		if annotations == nil {
 			annotations = []json.RawMessage{}
 		}
-		return json.Marshal(struct {
+		return encode(struct {
 			Type        string            `json:"type"`
 			Text        string            `json:"text"`
 			Annotations []json.RawMessage `json:"annotations"`
 			Logprobs    []struct{}        `json:"logprobs"`
 		}{p.Type, p.Text, annotations, []struct{}{}})
 	case PartInputImage:
-		return json.Marshal(struct {
+		return encode(struct {
 			Type     string `json:"type"`
 			ImageURL string `json:"image_url"`
 			Detail   string `json:"detail,omitempty"`
 		}{p.Type, p.ImageURL, p.Detail})
 	case PartRefusal:
-		return json.Marshal(struct {
+		return encode(struct {
 			Type    string `json:"type"`
 			Refusal string `json:"refusal"`
 		}{p.Type, p.Text})
 	default:
-		return json.Marshal(struct {
+		return encode(struct {
 			Type string `json:"type"`
 			Text string `json:"text"`
 		}{p.Type, p.Text})

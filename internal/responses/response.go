@@ -1,11 +1,6 @@
 package responses
 
-import (
-	"bytes"
-	"crypto/rand"
-	"encoding/json"
-	"strconv"
-)
+import "encoding/json"
 
 // Statuses of a response.
 const (
@@ -145,36 +140,4 @@ func (u *Usage) Add(v Usage) {
 	u.OutputDetails.ReasoningTokens += v.OutputDetails.ReasoningTokens
 	u.TotalTokens += v.TotalTokens
 	u.ToolCalls.MCP.Invocation += v.ToolCalls.MCP.Invocation
-}
-
-// MarshalWire renders the response for a client: like json.Marshal, but with every tool's schema as its server wrote it.
-func (r *Response) MarshalWire() ([]byte, error) {
-	wire := *r
-	mark := "schema:" + rand.Text() + ":"
-	var schemas []Schema
-	wire.Output = make([]Item, len(r.Output))
-	for i, item := range r.Output {
-		wire.Output[i] = item
-		list, ok := item.(*MCPListTools)
-		if !ok {
-			continue
-		}
-		marked := *list
-		marked.Tools = append([]MCPToolInfo{}, list.Tools...)
-		for j, tool := range marked.Tools {
-			if !tool.InputSchema.survivesEncoding() {
-				marked.Tools[j].InputSchema = Schema(`"` + mark + strconv.Itoa(len(schemas)) + `"`)
-				schemas = append(schemas, tool.InputSchema)
-			}
-		}
-		wire.Output[i] = &marked
-	}
-	body, err := json.Marshal(&wire)
-	if err != nil {
-		return nil, err
-	}
-	for i, schema := range schemas {
-		body = bytes.Replace(body, []byte(`"`+mark+strconv.Itoa(i)+`"`), schema, 1)
-	}
-	return body, nil
 }

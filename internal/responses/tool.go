@@ -11,18 +11,41 @@ type MCPTool struct {
 	ServerURL   string
 	// Authorization is the raw access token, and Headers are extra request headers. Both are secrets: they are never echoed,
 	// logged or stored in the clear.
-	Authorization string
-	Headers       map[string]string
+	Authorization string            `json:"-"`
+	Headers       map[string]string `json:"-"`
 	Allowed       ToolFilter
 	Description   string
 }
 
-// ToolFilter limits which of a server's tools are offered to the model.
+// ToolFilter limits which of a server's tools are offered to the model. In JSON it is a list of names, or OpenAI's object when it
+// asks for read-only tools.
 type ToolFilter struct {
 	// Names is the allowlist; empty allows every tool.
 	Names []string `json:"tool_names,omitempty"`
 	// ReadOnly allows only tools that their server annotates as read-only.
 	ReadOnly bool `json:"read_only,omitempty"`
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (f ToolFilter) MarshalJSON() ([]byte, error) {
+	if f.ReadOnly {
+		type plain ToolFilter
+		return json.Marshal(plain(f))
+	}
+	return json.Marshal(append([]string{}, f.Names...))
+}
+
+// UnmarshalJSON reads either form.
+func (f *ToolFilter) UnmarshalJSON(data []byte) error {
+	if isArray(data) {
+		*f = ToolFilter{}
+		return json.Unmarshal(data, &f.Names)
+	}
+	type plain ToolFilter
+	var in plain
+	err := json.Unmarshal(data, &in)
+	*f = ToolFilter(in)
+	return err
 }
 
 // FunctionTool is a function that the client runs.
@@ -48,8 +71,8 @@ const (
 // of one function, say, is Mode "required" with that function alone in Only.
 type ToolChoice struct {
 	Mode string `json:"mode"`
-	// Only limits the tools that are offered; nil means all.
-	Only []ToolRef `json:"only,omitempty"`
+	// Only limits the tools that are offered; nil means all. An empty list means none, so it must not be left out of the JSON.
+	Only []ToolRef `json:"only"`
 	// Raw is the choice as the client wrote it, for the echo; nil when it wrote none.
 	Raw json.RawMessage `json:"-"`
 }

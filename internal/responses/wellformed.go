@@ -4,91 +4,132 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"strconv"
 	"unicode/utf8"
 )
 
-// maxDepth bounds how deeply a body may nest. JSON Schemas of real tools stay below 32; this leaves room for where they stand.
-const maxDepth = 100
+const (
+	// maxDepth bounds how deeply a body may nest. JSON Schemas of real tools stay below 32; this leaves room for where they stand.
+	maxDepth = 100
+	// maxMembers bounds one object, whose names must be remembered to find one that occurs twice.
+	maxMembers = 10_000
+)
 
 // checkWellFormed refuses a body that is not one JSON value, nests too deeply, or names a member twice, before anything else
-// looks at it: encoding/json would take the last of two members, another reader the first.
+// looks at it: of two members with one name, one reader takes the last and another the first.
 func checkWellFormed(body []byte) *Error {
 	if !utf8.Valid(body) {
 		return Invalid("", "the request body is not valid UTF-8")
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	w := walker{dec: dec}
-	if err := w.value("", 0); err != nil {
-		return err
+	if at, ok := tooDeep(body); ok {
+		return Invalid("", "the request body nests more than %d levels deep, at byte %d", maxDepth, at)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return Invalid("", "the request body has something after its JSON value, at byte %d", dec.InputOffset())
+	if !json.Valid(body) {
+		return malformed(body)
+	}
+	s := memberCheck{data: body, at: skipSpace(body, 0)}
+	if f := s.value(); f != nil {
+		return Invalid(clip(f.path), "%s", f.message)
 	}
 	return nil
 }
 
-type walker struct{ dec *json.Decoder }
-
-func (w walker) value(path string, depth int) *Error {
-	if depth > maxDepth {
-		return Invalid(clip(path), "the request body nests more than %d levels deep", maxDepth)
-	}
-	tok, err := w.dec.Token()
-	if err != nil {
-		return w.malformed(err)
-	}
-	switch tok {
-	case json.Delim('{'):
-		return w.members(path, depth)
-	case json.Delim('['):
-		for i := 0; w.dec.More(); i++ {
-			if err := w.value(path+"["+strconv.Itoa(i)+"]", depth+1); err != nil {
-				return err
+// tooDeep runs before the JSON is known to be valid: it bounds the recursion of everything after it.
+func tooDeep(body []byte) (at int, deep bool) {
+	depth := 0
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			i = endOfString(body, i) - 1
+		case '{', '[':
+			if depth++; depth > maxDepth {
+				return i, true
 			}
+		case '}', ']':
+			depth--
 		}
-		return w.end()
+	}
+	return 0, false
+}
+
+// malformed says what is wrong with a body that is not valid JSON.
+func malformed(body []byte) *Error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	var first json.RawMessage
+	err := dec.Decode(&first)
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil:
+		return Invalid("", "the request body has something after its JSON value, at byte %d", dec.InputOffset())
+	case errors.As(err, &syntax):
+		return Invalid("", "the request body is not valid JSON: error at byte %d", syntax.Offset)
 	default:
-		return nil
+		return Invalid("", "the request body is not valid JSON: it ends early, at byte %d", len(body))
 	}
 }
 
-func (w walker) members(path string, depth int) *Error {
-	names := map[string]bool{}
-	for w.dec.More() {
-		tok, err := w.dec.Token()
-		if err != nil {
-			return w.malformed(err)
-		}
-		name, _ := tok.(string)
-		place := name
-		if path != "" {
-			place = path + "." + name
-		}
-		if names[name] {
-			return Invalid(clip(place), "the request body has the field %q twice", clip(place))
-		}
-		names[name] = true
-		if err := w.value(place, depth+1); err != nil {
-			return err
-		}
-	}
-	return w.end()
+// memberCheck walks valid JSON once and looks for an object with two members of one name or with too many.
+type memberCheck struct {
+	data []byte
+	at   int
 }
 
-func (w walker) end() *Error {
-	if _, err := w.dec.Token(); err != nil {
-		return w.malformed(err)
+// flaw is what a memberCheck found. Its path is put together on the way back, so that a body without a flaw pays nothing for it.
+type flaw struct{ path, message string }
+
+func (f *flaw) under(parent string) *flaw {
+	switch {
+	case f.path == "":
+		f.path = parent
+	case f.path[0] == '[':
+		f.path = parent + f.path
+	default:
+		f.path = parent + "." + f.path
+	}
+	return f
+}
+
+func (c *memberCheck) value() *flaw {
+	switch c.data[c.at] {
+	case '{':
+		return c.object()
+	case '[':
+		c.at = skipSpace(c.data, c.at+1)
+		for n := 0; c.data[c.at] != ']'; n++ {
+			if f := c.value(); f != nil {
+				return f.under("[" + strconv.Itoa(n) + "]")
+			}
+			c.at = nextEntry(c.data, c.at)
+		}
+		c.at++
+	default:
+		c.at = endOfValue(c.data, c.at)
 	}
 	return nil
 }
 
-func (w walker) malformed(err error) *Error {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return Invalid("", "the request body is not valid JSON: error at byte %d", syntax.Offset)
+func (c *memberCheck) object() *flaw {
+	names := map[string]struct{}{}
+	c.at = skipSpace(c.data, c.at+1)
+	for c.data[c.at] != '}' {
+		end := endOfString(c.data, c.at)
+		name := unquote(c.data[c.at:end])
+		if _, ok := names[name]; ok {
+			return &flaw{name, "the request body has the field " + strconv.Quote(clip(name)) + " twice"}
+		}
+		if len(names) == maxMembers {
+			return &flaw{"", "an object in the request body has more than " + strconv.Itoa(maxMembers) + " members"}
+		}
+		names[name] = struct{}{}
+		c.at = skipSpace(c.data, skipSpace(c.data, end)+len(":"))
+		if name == "input_schema" {
+			// This is an MCP server's own text, which clients replay as they got it. Nothing here reads its members.
+			c.at = endOfValue(c.data, c.at)
+		} else if f := c.value(); f != nil {
+			return f.under(name)
+		}
+		c.at = nextEntry(c.data, c.at)
 	}
-	return Invalid("", "the request body is not valid JSON: it ends early, at byte %d", w.dec.InputOffset())
+	c.at++
+	return nil
 }

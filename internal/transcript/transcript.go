@@ -49,7 +49,7 @@ func (t *Transcript) Len() int { return t.Folded + len(t.Tail) }
 
 // Append adds items at the end.
 func (t *Transcript) Append(items ...blob.Value) {
-	// A fresh slice each time: an earlier step's input may still share the old one's array.
+	// A fresh array each time: an earlier step's input may still share the old one.
 	t.Tail = append(t.Tail[:len(t.Tail):len(t.Tail)], items...)
 }
 
@@ -88,27 +88,22 @@ func Fold(ctx context.Context, store *blob.Store, t Transcript) (Transcript, boo
 		}
 		s.Before = append(head.Before, t.Head)
 	}
-	data, err := json.Marshal(s)
-	if err != nil {
-		return t, false, fmt.Errorf("transcript: encode segment: %w", err)
-	}
-	ref, err := store.Put(ctx, data)
+	packed, err := store.Pack(ctx, s, 0)
 	if err != nil {
 		return t, false, err
 	}
-	return Transcript{Head: ref, Folded: t.Len()}, true, nil
+	return Transcript{Head: packed.Ref, Folded: t.Len()}, true, nil
 }
 
 // Load returns the items from position from on.
 func Load(ctx context.Context, store *blob.Store, t Transcript, from int) ([]responses.Item, error) {
-	values, err := load(ctx, store, t)
+	if from < 0 || from > t.Len() {
+		return nil, fmt.Errorf("transcript: no item %d in a transcript of %d", from, t.Len())
+	}
+	values, err := load(ctx, store, t, from)
 	if err != nil {
 		return nil, err
 	}
-	if from < 0 || from > len(values) {
-		return nil, fmt.Errorf("transcript: no item %d in a transcript of %d", from, len(values))
-	}
-	values = values[from:]
 	items := make([]responses.Item, len(values))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
@@ -141,9 +136,10 @@ func unpack(ctx context.Context, store *blob.Store, v blob.Value, out *responses
 	return err
 }
 
-func load(ctx context.Context, store *blob.Store, t Transcript) ([]blob.Value, error) {
-	if t.Head == "" {
-		return t.Tail, nil
+// load returns the values from position from on.
+func load(ctx context.Context, store *blob.Store, t Transcript, from int) ([]blob.Value, error) {
+	if from >= t.Folded {
+		return t.Tail[from-t.Folded:], nil
 	}
 	head, err := readSegment(ctx, store, t.Head)
 	if err != nil {
@@ -169,7 +165,7 @@ func load(ctx context.Context, store *blob.Store, t Transcript) ([]blob.Value, e
 	if len(values) != t.Folded {
 		return nil, fmt.Errorf("transcript: segments hold %d items, %d were expected", len(values), t.Folded)
 	}
-	return append(values, t.Tail...), nil
+	return append(values, t.Tail...)[from:], nil
 }
 
 func readSegment(ctx context.Context, store *blob.Store, ref blob.Ref) (segment, error) {

@@ -1,0 +1,157 @@
+package activities_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"perdure/activities"
+	"perdure/internal/mcptest"
+	"perdure/internal/modeltest"
+	"perdure/internal/temporaldev/temporaldevtest"
+)
+
+const often = 20 * time.Millisecond
+
+func beatsOften(o *activities.Options) { o.HeartbeatEvery = often }
+
+// The record is with the server before the call leaves, and beats do not wipe it out.
+func TestRecordStays(t *testing.T) {
+	t.Parallel()
+	f := setup(t, nowhere, beatsOften)
+	server := closed(t, mcptest.NewHostile())
+	arrived, release := make(chan struct{}), make(chan struct{})
+	ok := mcptest.Result(`{"content":[]}`)
+	server.On("tools/call", func(w http.ResponseWriter, r *http.Request, m mcptest.Message) {
+		close(arrived)
+		<-release
+		ok(w, r, m)
+	})
+	s := f.startStep(callOnServer(f.callInput(f.server("s", server.URL()), false)))
+	<-arrived
+	var last time.Time
+	for beats := range 4 {
+		a := s.pending(t, "a beat", func(a *workflowpb.PendingActivityInfo) bool { return a.GetLastHeartbeatTime().AsTime().After(last) })
+		last = a.GetLastHeartbeatTime().AsTime()
+		if got := string(a.GetHeartbeatDetails().GetPayloads()[0].GetData()); got != `{"sending":true}` {
+			t.Errorf("after %d beats the server has %s", beats, got)
+		}
+	}
+	close(release)
+	if err := s.run.Get(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// A step hears of its end with the answer to its next beat, whatever the heartbeat timeout is.
+func TestEndOfTheRunReachesAStep(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		end  func(*testing.T, *step) error
+		ends func(error) bool
+	}{
+		{
+			"cancelled",
+			func(t *testing.T, s *step) error {
+				return s.client.CancelWorkflow(t.Context(), s.run.GetID(), s.run.GetRunID())
+			},
+			func(err error) bool {
+				var cancelled *temporal.CanceledError
+				return errors.As(err, &cancelled)
+			},
+		},
+		{
+			"terminated",
+			func(t *testing.T, s *step) error {
+				return s.client.TerminateWorkflow(t.Context(), s.run.GetID(), s.run.GetRunID(), "")
+			},
+			func(err error) bool {
+				var terminated *temporal.TerminatedError
+				return errors.As(err, &terminated)
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t, nowhere, beatsOften)
+			server := closed(t, mcptest.NewHostile())
+			server.On("tools/call", mcptest.Silent())
+			s := f.startStep(callOnServer(f.callInput(f.server("s", server.URL()), false)))
+			if err := server.Await(t.Context(), "tools/call", 1); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if err := tt.end(t, s); err != nil {
+				t.Fatal(err)
+			}
+			// The server is told, too.
+			if err := server.Await(t.Context(), "notifications/cancelled", 1); err != nil {
+				t.Error(err)
+			}
+			// Beats are 20 ms apart; the rest is patience with a busy machine.
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("the step heard of it after %v", took)
+			}
+			if err := s.run.Get(t.Context(), nil); !tt.ends(err) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// A step without a record beats, too.
+func TestModelTurnBeats(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	m := closed(t, modeltest.New(modeltest.Text("answer").Hold(release)))
+	f := setup(t, m.URL(), beatsOften)
+	in := f.turnInput(activities.Settings{})
+	s := f.startStep(func(ctx workflow.Context) workflow.Future {
+		return workflow.ExecuteActivity(ctx, activities.ModelTurnName, in)
+	})
+	var last time.Time
+	for range 3 {
+		a := s.pending(t, "a beat", func(a *workflowpb.PendingActivityInfo) bool { return a.GetLastHeartbeatTime().AsTime().After(last) })
+		last = a.GetLastHeartbeatTime().AsTime()
+	}
+	close(release)
+	if err := s.run.Get(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// Temporal may be away for less than the heartbeat timeout without any work being lost.
+func TestStepOutlivesARestartOfTemporal(t *testing.T) {
+	t.Parallel()
+	temporalServer := temporaldevtest.Start(t)
+	f := setup(t, nowhere, func(o *activities.Options) { o.HeartbeatEvery = 100 * time.Millisecond })
+	server := closed(t, mcptest.NewHostile())
+	arrived, release := make(chan struct{}), make(chan struct{})
+	ok := mcptest.Result(`{"content":[{"type":"text","text":"done"}]}`)
+	server.On("tools/call", func(w http.ResponseWriter, r *http.Request, m mcptest.Message) {
+		close(arrived)
+		<-release
+		ok(w, r, m)
+	})
+	s := f.startStepOn(temporalServer.Address, callOnServer(f.callInput(f.server("s", server.URL()), false)), f.steps.MCPCall)
+	<-arrived
+	temporalServer.Kill()
+	// Long enough for many beats to fail, each in its own way.
+	time.Sleep(1500 * time.Millisecond)
+	temporaldevtest.Restart(t, temporalServer)
+	close(release)
+	var got activities.MCPCallResult
+	if err := s.run.Get(t.Context(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if item := f.item(got); item.Output != "done" {
+		t.Errorf("output %q, error %v", item.Output, item.Error)
+	}
+}

@@ -1,0 +1,25 @@
+// Package e2e tests Perdure from outside: the program as it is built for its users, real processes, HTTP and Temporal. Only the
+// model and the MCP servers are doubles, and one test does without the latter.
+//
+//	scenario_test.go   what a request does to the model, the servers and its own answer; see below
+//	errors_test.go     requests that are refused, and servers that cannot be listed
+//	kill_*_test.go     processes that die or stop in the middle of a run
+//	view_test.go       what an operator sees in Temporal, and what nobody may see there
+//	dev_test.go        "perdure dev" as a newcomer uses it
+//	everything_test.go an MCP server that we did not write
+//
+// # Scenarios
+//
+// A scenario is a file testdata/NAME.txtar. It begins with what it pins, and why, and has these parts:
+//
+//	request.json      the body of the request; {{LABEL}} stands for the URL of an MCP server below
+//	request-2.json    and so on: further requests; "{{output}}" stands for the items of the answer before, and
+//	                  {{call_id}} for the ID of the function call among them
+//	model/1.json      what the model answers to its first request, and so on; see modelReply
+//	mcp/LABEL.json    an MCP server; see mcpScript
+//	contains/…        bytes that the answer must hold just so
+//	response.json     the answer, without the members that every answer has; response-2.json and so on
+//	requests.golden   what the model was asked
+//
+// The last two are written by "go test ./internal/e2e -run TestScenarios -update": read the difference before you keep it.
+package e2e

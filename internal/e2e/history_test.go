@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	tlog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"perdure/workflows"
+)
+
+// history returns everything that Temporal keeps of a run.
+func (s *stack) history(ctx context.Context, id string) (*historypb.History, error) {
+	h := &historypb.History{}
+	events := s.temporal.GetWorkflowHistory(ctx, id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		if err != nil {
+			return nil, err
+		}
+		h.Events = append(h.Events, e)
+	}
+	return h, nil
+}
+
+// awaitCount waits until so many runs of the stack's task queue meet a condition. Visibility is written a moment after the fact.
+func (s *stack) awaitCount(ctx context.Context, t *testing.T, want int64, condition string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	query := "TaskQueue = '" + s.queue + "'"
+	if condition != "" {
+		query += " AND " + condition
+	}
+	for {
+		counted, err := s.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: "default", Query: query})
+		if err == nil && counted.GetCount() == want {
+			return
+		}
+		select {
+		case <-time.After(pollEvery):
+		case <-ctx.Done():
+			t.Errorf("%s: %d runs, %v, want %d", query, counted.GetCount(), err, want)
+			return
+		}
+	}
+}
+
+// checkReplay replays a run that has ended: the workflow must decide the same once more.
+func checkReplay(t *testing.T, s *stack, id string) {
+	t.Helper()
+	h, err := s.history(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := worker.NewWorkflowReplayer()
+	r.RegisterWorkflowWithOptions(workflows.Response, workflow.RegisterOptions{Name: workflows.ResponseName})
+	if err := r.ReplayWorkflowHistory(tlog.NewStructuredLogger(slog.New(slog.DiscardHandler)), h); err != nil {
+		t.Errorf("replay of %s: %v", id, err)
+	}
+}

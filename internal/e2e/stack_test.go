@@ -1,0 +1,334 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"text/template"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/client"
+	tlog "go.temporal.io/sdk/log"
+
+	"perdure/internal/temporaldev/temporaldevtest"
+)
+
+const (
+	apiKey = "pd_e2e_key_of_alice"
+	// modelKey must show nowhere but at the provider.
+	modelKey = "sk-e2e-canary-of-the-provider"
+
+	organization = "acme"
+	user         = "alice"
+)
+
+// stack is a starter and a worker: separate processes that share a data directory, on a task queue of their own.
+type stack struct {
+	options  stackOptions
+	temporal client.Client
+	queue    string
+	dir      string
+	url      string // of the starter
+
+	starter   *process
+	worker    *process // the one that was started last
+	processes []*process
+}
+
+type stackOptions struct {
+	Temporal string // address of the server
+	Model    string // base URL of the model's provider
+	OneModel bool   // the provider offers gpt-5.5 and nothing else
+	Settings string // YAML with more settings
+}
+
+// configuration is a file that holds no secrets: those are in the environment.
+var configuration = template.Must(template.New("").Parse(`
+auth:
+  api_keys:
+    - name: {{.User}}
+      key_env: E2E_API_KEY
+      organization: {{.Organization}}
+models:
+  default: openai/gpt-5.5
+  providers:
+    openai:
+      base_url: {{.Model}}
+      api_key_env: E2E_MODEL_KEY
+{{- if .OneModel}}
+      models: [gpt-5.5]
+{{- end}}
+    backup:
+      base_url: {{.Model}}
+network:
+  allow_origins: ["http://127.0.0.1:*", "https://127.0.0.1:*"]
+log:
+  format: json
+{{.Settings}}`))
+
+// newStack returns a stack that is ready. It must be closed.
+func newStack(ctx context.Context, o stackOptions) (_ *stack, err error) {
+	s := &stack{options: o, queue: "e2e-" + uuid.NewString()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := s.configure(); err != nil {
+		return nil, err
+	}
+	s.temporal, err = client.NewLazyClient(client.Options{HostPort: o.Temporal, Logger: tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	if err != nil {
+		return nil, err
+	}
+	migrate, err := s.start("migrate")
+	if err != nil {
+		return nil, err
+	}
+	if code, err := migrate.wait(); code != 0 || err != nil {
+		return nil, fmt.Errorf("perdure migrate: exit code %d, %v\n%s", code, err, migrate.output.since(0))
+	}
+	if err := s.startWorker(); err != nil {
+		return nil, err
+	}
+	return s, s.startStarter(ctx)
+}
+
+// ownStack returns a stack for a test that does it harm.
+func ownStack(t *testing.T, o stackOptions) *stack {
+	t.Helper()
+	s, err := newStack(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+		for _, p := range s.processes {
+			if t.Failed() {
+				t.Logf("%s wrote:\n%s", p.name, p.output.since(0))
+			}
+		}
+	})
+	return s
+}
+
+// sharedStack returns the stack that most tests use at the same time. Its models are those of [switchboard].
+func sharedStack(t *testing.T) *stack {
+	t.Helper()
+	suite.once.Do(func() {
+		suite.models = newSwitchboard()
+		suite.stack, suite.err = newStack(t.Context(), stackOptions{Temporal: temporaldevtest.Address(t), Model: suite.models.url()})
+	})
+	if suite.err != nil {
+		t.Fatal(suite.err)
+	}
+	suite.stack.starter.showOnFailure(t)
+	suite.stack.worker.showOnFailure(t)
+	return suite.stack
+}
+
+func (s *stack) configure() error {
+	s.dir = filepath.Join(suite.dir, s.queue)
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	var file bytes.Buffer
+	err := configuration.Execute(&file, struct {
+		stackOptions
+		Organization, User string
+	}{s.options, organization, user})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.configFile(), file.Bytes(), 0o600)
+}
+
+func (s *stack) configFile() string { return filepath.Join(s.dir, "perdure.yaml") }
+func (s *stack) dataDir() string    { return filepath.Join(s.dir, "data") }
+
+// start runs a command of perdure with the stack's configuration.
+func (s *stack) start(args ...string) (*process, error) {
+	env := []string{
+		"PERDURE_CONFIG=" + s.configFile(), "PERDURE_TEMPORAL_TASK_QUEUE=" + s.queue, "PERDURE_DATA_DIR=" + s.dataDir(),
+		"TEMPORAL_ADDRESS=" + s.options.Temporal, "E2E_API_KEY=" + apiKey, "E2E_MODEL_KEY=" + modelKey,
+	}
+	p, err := startPerdure(env, args...)
+	if err == nil {
+		s.processes = append(s.processes, p)
+	}
+	return p, err
+}
+
+func (s *stack) startWorker() (err error) {
+	s.worker, err = s.start("worker")
+	return err
+}
+
+var listening = regexp.MustCompile(`"starter listening","address":"([^"]+)"`)
+
+func (s *stack) startStarter(ctx context.Context) (err error) {
+	if s.starter, err = s.start("starter", "--http", "127.0.0.1:0"); err != nil {
+		return err
+	}
+	match, err := s.starter.await(ctx, listening)
+	if err != nil {
+		return err
+	}
+	s.url = "http://" + match[1]
+	return awaitReady(ctx, s.url)
+}
+
+// awaitReady polls until a starter says that it is ready.
+func awaitReady(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		a, err := request(ctx, http.MethodGet, url+"/readyz", "", "")
+		if err == nil && a.status == http.StatusOK {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %v, status %d: %s", url, err, a.status, a.body)
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// pollEvery is how long to wait between two looks at what cannot be waited for.
+const pollEvery = 20 * time.Millisecond
+
+// close kills what still runs, and reports data races.
+func (s *stack) close() error {
+	var races []error
+	for _, p := range s.processes {
+		p.kill()
+		if report := p.output.since(0); bytes.Contains(report, []byte("WARNING: DATA RACE")) {
+			races = append(races, fmt.Errorf("%s has a data race:\n%s", p.name, report))
+		}
+	}
+	if s.temporal != nil {
+		s.temporal.Close()
+	}
+	return errors.Join(races...)
+}
+
+// answer is what a starter says.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// respond posts a request for a response.
+func (s *stack) respond(ctx context.Context, body string) (answer, error) {
+	return request(ctx, http.MethodPost, s.url+"/v1/responses", apiKey, body)
+}
+
+func request(ctx context.Context, method, url, key, body string) (answer, error) {
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	if key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	return do(r)
+}
+
+func do(r *http.Request) (answer, error) {
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, body}, err
+}
+
+// respondLater posts a request and returns at once.
+func (s *stack) respondLater(ctx context.Context, body string) <-chan result {
+	later := make(chan result, 1)
+	go func() {
+		a, err := s.respond(ctx, body)
+		later <- result{a, err}
+	}()
+	return later
+}
+
+type result struct {
+	answer
+	err error
+}
+
+// response is what tests read of a response object.
+type response struct {
+	ID     string
+	Status string
+	Model  string
+	Error  *struct{ Code, Message string }
+	Output []item
+	Usage  struct {
+		InputTokens  int `json:"input_tokens"`
+		OutputTokens int `json:"output_tokens"`
+	}
+}
+
+type item struct {
+	Type        string
+	ServerLabel string `json:"server_label"`
+	Name        string
+	Arguments   string
+	Output      string
+	Error       *string
+	Tools       []struct{ Name string }
+	Content     []struct{ Text string }
+}
+
+// decode reads a response that must be there.
+func (a answer) decode(t *testing.T) response {
+	t.Helper()
+	var r response
+	if a.status != http.StatusOK {
+		t.Fatalf("got status %d, want 200: %s", a.status, a.body)
+	}
+	if err := json.Unmarshal(a.body, &r); err != nil {
+		t.Fatalf("%v in %s", err, a.body)
+	}
+	return r
+}
+
+// types lists the types of the output items.
+func (r response) types() []string {
+	var types []string
+	for _, it := range r.Output {
+		types = append(types, it.Type)
+	}
+	return types
+}
+
+// text is what the model said last.
+func (r response) text() string {
+	if len(r.Output) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for _, part := range r.Output[len(r.Output)-1].Content {
+		b.WriteString(part.Text)
+	}
+	return b.String()
+}
