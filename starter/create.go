@@ -34,35 +34,15 @@ const (
 
 // createResponse starts a run and answers with what it came to.
 func (s *Starter) createResponse(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	body, err := s.readBody(w, r)
+	run, response, err := s.accept(w, r, who)
 	if err != nil {
 		return err
 	}
-	req, err := responses.DecodeRequest(body)
-	if err != nil {
-		return err
-	}
-	if err := s.validate(req); err != nil {
-		return err
-	}
-	responseID := responses.ResponsePrefix + uuid.NewString()
-	created := time.Now()
-	input, err := s.runInput(r.Context(), responseID, req)
-	if err != nil {
-		return err
-	}
-	run, err := s.start(r.Context(), who, input)
-	if err != nil {
-		return err
-	}
-	s.Logger.InfoContext(r.Context(), "run started", "request", requestID(w), "response", responseID, "organization", who.Organization,
-		"user", who.User, "key", who.Key)
 	out, err := s.await(r.Context(), run)
 	if err != nil {
 		return err
 	}
-	response, err := s.render(r.Context(), responseID, created, req, out)
-	if err != nil {
+	if err := s.complete(r.Context(), response, out); err != nil {
 		return err
 	}
 	wire, err := response.MarshalWire()
@@ -71,6 +51,33 @@ func (s *Starter) createResponse(w http.ResponseWriter, r *http.Request, who ide
 	}
 	s.writeJSON(w, r, http.StatusOK, wire)
 	return nil
+}
+
+// accept starts the run that a request asks for. Of the request, which may be large, it leaves only what the response repeats.
+func (s *Starter) accept(w http.ResponseWriter, r *http.Request, who identity.Principal) (client.WorkflowRun, *responses.Response, error) {
+	body, err := s.readBody(w, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	req, err := responses.DecodeRequest(body)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.validate(req); err != nil {
+		return nil, nil, err
+	}
+	response := newResponse(req, responses.ResponsePrefix+uuid.NewString(), time.Now())
+	input, err := s.runInput(r.Context(), response.ID, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	run, err := s.start(r.Context(), who, input)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.Logger.InfoContext(r.Context(), "run started", "request", requestID(w), "response", response.ID,
+		"organization", who.Organization, "user", who.User, "key", who.Key)
+	return run, response, nil
 }
 
 func (s *Starter) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {

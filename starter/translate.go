@@ -2,9 +2,6 @@ package starter
 
 import (
 	"context"
-	"encoding/json"
-	"net/url"
-	"time"
 
 	"perdure/activities"
 	"perdure/internal/responses"
@@ -73,15 +70,12 @@ func settings(req *responses.Request) activities.Settings {
 	return s
 }
 
-// render builds the response object of a run that has ended.
-func (s *Starter) render(ctx context.Context, id string, created time.Time, req *responses.Request, out *workflows.Outcome) (*responses.Response, error) {
+// complete fills in what a run came to.
+func (s *Starter) complete(ctx context.Context, r *responses.Response, out *workflows.Outcome) error {
 	output, err := transcript.Load(ctx, s.Blobs, out.Conversation, out.OutputFrom)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r := echo(req)
-	r.ID = id
-	r.CreatedAt = created.Unix()
 	r.Status = out.Status
 	r.Model = out.Model
 	r.Error = out.Error
@@ -94,93 +88,5 @@ func (s *Starter) render(ctx context.Context, id string, created time.Time, req 
 	if out.Reason != "" {
 		r.IncompleteDetails = &responses.IncompleteDetails{Reason: out.Reason}
 	}
-	return r, nil
-}
-
-// echo builds a response object of what the request said.
-func echo(req *responses.Request) *responses.Response {
-	r := &responses.Response{
-		Object:            "response",
-		Store:             true,
-		Instructions:      req.Instructions,
-		Metadata:          req.Metadata,
-		Tools:             toolsEcho(req.Tools),
-		ToolChoice:        req.ToolChoice.Raw,
-		ParallelToolCalls: valueOr(req.ParallelToolCalls, true),
-		MaxSteps:          req.MaxSteps,
-		MaxOutputTokens:   req.MaxOutputTokens,
-		MaxToolCalls:      req.MaxToolCalls,
-		Reasoning:         responses.ReasonsEcho{Effort: optional(req.Reasoning.Effort), Summary: optional(req.Reasoning.Summary)},
-		Text:              responses.TextEcho{Format: req.Format, Verbosity: req.Verbosity},
-		Temperature:       valueOr(req.Temperature, 1),
-		TopP:              valueOr(req.TopP, 1),
-		PresencePenalty:   valueOr(req.PresencePenalty, 0),
-		FrequencyPenalty:  valueOr(req.FrequencyPenalty, 0),
-		Truncation:        "disabled",
-		ServiceTier:       "default",
-		SafetyIdentifier:  req.SafetyIdentifier,
-		PromptCacheKey:    req.PromptCacheKey,
-	}
-	if r.Metadata == nil {
-		r.Metadata = map[string]string{}
-	}
-	if r.ToolChoice == nil {
-		r.ToolChoice = json.RawMessage(`"` + responses.ToolChoiceAuto + `"`)
-	}
-	if r.Text.Format.Type == "" {
-		r.Text.Format.Type = responses.FormatText
-	}
-	if req.ServiceTier != "" {
-		r.ServiceTier = req.ServiceTier
-	}
-	return r
-}
-
-func toolsEcho(tools []responses.Tool) []responses.ToolEcho {
-	out := make([]responses.ToolEcho, 0, len(tools))
-	for _, tool := range tools {
-		switch t := tool.(type) {
-		case *responses.MCPTool:
-			e := responses.MCPToolEcho{
-				Type: "mcp", ServerLabel: t.ServerLabel, ServerURL: redactURL(t.ServerURL), ServerDescription: optional(t.Description),
-				RequireApproval: "never",
-			}
-			if len(t.Allowed.Names) > 0 || t.Allowed.ReadOnly {
-				e.AllowedTools = &t.Allowed
-			}
-			out = append(out, e)
-		case *responses.FunctionTool:
-			out = append(out, responses.FunctionToolEcho{
-				Type: "function", Name: t.Name, Description: optional(t.Description), Parameters: t.Parameters, Strict: valueOr(t.Strict, false),
-			})
-		}
-	}
-	return out
-}
-
-// redactURL keeps the origin: a path or query may hold a token.
-func redactURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	origin := u.Scheme + "://" + u.Host
-	if u.Path == "" && u.RawQuery == "" {
-		return origin
-	}
-	return origin + "/<redacted>"
-}
-
-func valueOr[T any](p *T, otherwise T) T {
-	if p == nil {
-		return otherwise
-	}
-	return *p
-}
-
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
+	return nil
 }

@@ -1,19 +1,15 @@
 package workflows
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
 
 	"perdure/activities"
 	"perdure/internal/blob"
@@ -21,131 +17,6 @@ import (
 	"perdure/internal/responses"
 	"perdure/internal/transcript"
 )
-
-// script plays the activities of one run. Model turns are answered in order; one that is not in the script, and one that is left
-// over, fail the test.
-type script struct {
-	t        *testing.T
-	discover func(activities.DiscoverInput) (activities.DiscoverResult, error)
-	turns    []turn
-	call     func(activities.MCPCallInput) (activities.MCPCallResult, error)
-
-	mu    sync.Mutex
-	asked []activities.ModelTurnInput
-	calls []activities.MCPCallInput
-}
-
-type turn struct {
-	result activities.ModelTurnResult
-	err    error
-}
-
-func (s *script) modelTurn(_ context.Context, in activities.ModelTurnInput) (activities.ModelTurnResult, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked = append(s.asked, in)
-	if len(s.asked) > len(s.turns) {
-		return activities.ModelTurnResult{}, temporal.NewNonRetryableApplicationError("no turn left in the script", "script", nil)
-	}
-	t := s.turns[len(s.asked)-1]
-	return t.result, t.err
-}
-
-func (s *script) mcpCall(_ context.Context, in activities.MCPCallInput) (activities.MCPCallResult, error) {
-	s.mu.Lock()
-	s.calls = append(s.calls, in)
-	s.mu.Unlock()
-	if s.call == nil {
-		return activities.MCPCallResult{Item: value("result of " + in.ItemID)}, nil
-	}
-	return s.call(in)
-}
-
-func (s *script) run(in ResponseInput) (Outcome, error) {
-	s.t.Helper()
-	return s.runIn(s.environment(), in)
-}
-
-func (s *script) environment() *testsuite.TestWorkflowEnvironment {
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
-	env.RegisterWorkflow(Response)
-	env.RegisterActivityWithOptions(func(_ context.Context, in activities.DiscoverInput) (activities.DiscoverResult, error) {
-		if s.discover == nil {
-			return activities.DiscoverResult{Item: value("tools of " + in.Server.Label), Tools: 1}, nil
-		}
-		return s.discover(in)
-	}, activity.RegisterOptions{Name: activities.DiscoverName})
-	env.RegisterActivityWithOptions(s.modelTurn, activity.RegisterOptions{Name: activities.ModelTurnName})
-	env.RegisterActivityWithOptions(s.mcpCall, activity.RegisterOptions{Name: activities.MCPCallName})
-	return env
-}
-
-func (s *script) runIn(env *testsuite.TestWorkflowEnvironment, in ResponseInput) (Outcome, error) {
-	s.t.Helper()
-	env.ExecuteWorkflow(Response, in)
-	if !env.IsWorkflowCompleted() {
-		s.t.Fatal("the workflow did not end")
-	}
-	if len(s.asked) < len(s.turns) {
-		s.t.Errorf("the model was asked %d times, the script has %d turns", len(s.asked), len(s.turns))
-	}
-	var out Outcome
-	err := env.GetWorkflowError()
-	if err == nil {
-		if err := env.GetWorkflowResult(&out); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	return out, err
-}
-
-// value is an item whose content does not matter to a workflow.
-func value(name string) blob.Value { return blob.Value{JSON: []byte(fmt.Sprintf("%q", name))} }
-
-func names(t transcript.Transcript) []string {
-	var out []string
-	for _, v := range t.Tail {
-		out = append(out, strings.Trim(string(v.JSON), `"`))
-	}
-	return out
-}
-
-func says(items ...string) turn {
-	r := activities.ModelTurnResult{Finish: "stop", Usage: responses.Usage{InputTokens: 10, OutputTokens: 5, TotalTokens: 15}}
-	for _, name := range items {
-		r.Items = append(r.Items, value(name))
-	}
-	return turn{result: r}
-}
-
-func asksFor(ids ...string) turn {
-	t := turn{result: activities.ModelTurnResult{Finish: "tool_calls"}}
-	for _, id := range ids {
-		server, _, _ := strings.Cut(id, ".")
-		t.result.Calls = append(t.result.Calls, activities.ToolCall{ItemID: id, Server: server, Tool: "t", Arguments: value("{}")})
-	}
-	return t
-}
-
-func input(servers ...string) ResponseInput {
-	in := ResponseInput{
-		ResponseID: "resp_1",
-		Models:     []string{"p/first"},
-		MaxSteps:   10,
-		Limits: Limits{
-			Tools: 128, ParallelCalls: 16, ParallelCallsPerServer: 8,
-			DiscoveryTimeout: 15 * time.Second, DiscoveryAttempts: 3,
-			ModelTimeout: time.Minute, ModelAttempts: 2,
-			CallTimeout: time.Minute, CallAttempts: 4,
-			Heartbeat: 5 * time.Second,
-		},
-	}
-	in.Input.Append(value("prompt"))
-	for _, s := range servers {
-		in.Servers = append(in.Servers, activities.Server{Label: s})
-	}
-	return in
-}
 
 func TestRunDiscoversCallsAndAnswers(t *testing.T) {
 	t.Parallel()
@@ -168,113 +39,6 @@ func TestRunDiscoversCallsAndAnswers(t *testing.T) {
 	if got := s.asked[1].NextItem; got != 4 {
 		t.Errorf("second turn's items begin at %d, want 4", got)
 	}
-}
-
-func TestCallsStandInTheOrderAskedFor(t *testing.T) {
-	t.Parallel()
-	s := &script{t: t, turns: []turn{asksFor("a.0", "a.1", "a.2"), says("answer")}}
-	delays := map[string]time.Duration{"a.0": 3 * time.Second, "a.1": 2 * time.Second, "a.2": time.Second}
-	env := s.environment()
-	env.OnActivity(activities.MCPCallName, anyArgument, anyArgument).Return(
-		func(_ context.Context, in activities.MCPCallInput) (activities.MCPCallResult, error) {
-			return activities.MCPCallResult{Item: value("result of " + in.ItemID)}, nil
-		}).AfterFn(func() time.Duration {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for id, d := range delays { // whichever is asked next
-			delete(delays, id)
-			return d
-		}
-		return 0
-	})
-	out, err := s.runIn(env, input("a"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"result of a.0", "result of a.1", "result of a.2"}
-	if diff := cmp.Diff(want, names(out.Conversation)[2:5]); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-func TestParallelCallsAreBounded(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name       string
-		change     func(*ResponseInput)
-		most       int
-		servers    []string
-		calls      []string
-		mostServer int
-	}{
-		{"per run", func(in *ResponseInput) { in.Limits.ParallelCalls = 3 }, 3, []string{"a", "b"}, ids(8, "a", "b"), 3},
-		{"per server", func(in *ResponseInput) { in.Limits.ParallelCallsPerServer = 2 }, 4, []string{"a", "b"}, ids(8, "a", "b"), 2},
-		{"sequential", func(in *ResponseInput) { in.SequentialCalls = true }, 1, []string{"a"}, ids(4, "a"), 1},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var mu sync.Mutex
-			running, peak, peakServer := map[string]int{}, 0, 0
-			s := &script{t: t, turns: []turn{asksFor(tt.calls...), says("answer")}}
-			s.call = func(in activities.MCPCallInput) (activities.MCPCallResult, error) {
-				mu.Lock()
-				defer mu.Unlock()
-				return activities.MCPCallResult{Item: value(in.ItemID)}, nil
-			}
-			env := s.environment()
-			env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converterArgs) {
-				if info.ActivityType.Name != activities.MCPCallName {
-					return
-				}
-				var in activities.MCPCallInput
-				if err := args.Get(&in); err != nil {
-					t.Error(err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				running[in.Server.Label]++
-				total := 0
-				for _, n := range running {
-					total += n
-				}
-				peak, peakServer = max(peak, total), max(peakServer, running[in.Server.Label])
-			})
-			env.SetOnActivityCompletedListener(func(info *activity.Info, result converterResult, _ error) {
-				if info.ActivityType.Name != activities.MCPCallName {
-					return
-				}
-				var r activities.MCPCallResult
-				if err := result.Get(&r); err != nil {
-					t.Error(err)
-				}
-				server, _, _ := strings.Cut(strings.Trim(string(r.Item.JSON), `"`), ".")
-				mu.Lock()
-				defer mu.Unlock()
-				running[server]--
-			})
-			in := input(tt.servers...)
-			tt.change(&in)
-			out, err := s.runIn(env, in)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if peak > tt.most || peakServer > tt.mostServer {
-				t.Errorf("%d calls at once, %d of one server; at most %d and %d are allowed", peak, peakServer, tt.most, tt.mostServer)
-			}
-			if got := out.Usage.ToolCalls.MCP.Invocation; got != len(tt.calls) {
-				t.Errorf("%d calls made, want %d", got, len(tt.calls))
-			}
-		})
-	}
-}
-
-func ids(n int, servers ...string) []string {
-	var out []string
-	for i := range n {
-		out = append(out, fmt.Sprintf("%s.%d", servers[i%len(servers)], i))
-	}
-	return out
 }
 
 func TestDiscoveryFailureFailsTheRun(t *testing.T) {
@@ -532,13 +296,4 @@ func TestCancelledRunKeepsItsOutput(t *testing.T) {
 	if out.Status != responses.ResponseCancelled || !slices.Equal(names(out.Conversation), []string{"prompt", "tools of a"}) {
 		t.Errorf("outcome %+v", out)
 	}
-}
-
-func applicationError(t *testing.T, err error) *temporal.ApplicationError {
-	t.Helper()
-	var app *temporal.ApplicationError
-	if !errors.As(err, &app) {
-		t.Fatalf("error %v, want an application error", err)
-	}
-	return app
 }

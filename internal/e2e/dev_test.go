@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,6 +86,10 @@ func TestDev(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	d := startDev(t, data)
+
+	if n := len(processesWith(t, data)); runtime.GOOS == "linux" && n != 2 {
+		t.Errorf("%d processes work on the data directory, want perdure and its Temporal server", n)
+	}
 
 	first := d.try(t, d.curl)
 	checkFirstRun(t, first)

@@ -1,0 +1,189 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"perdure/internal/mcptest"
+	"perdure/internal/modeltest"
+	"perdure/internal/temporaldev/temporaldevtest"
+)
+
+var record = flag.Bool("record", false, "record histories into workflows/testdata/histories")
+
+const historiesDir = "../../workflows/testdata/histories"
+
+// TestRecordHistories makes runs whose histories the tests of package workflows replay. A new history belongs beside the old
+// ones: what a released version has recorded must be replayed by all that follow.
+func TestRecordHistories(t *testing.T) {
+	if !*record {
+		t.Skip("pass -record to record histories anew")
+	}
+	call := func(server string) modeltest.Call { return modeltest.Call{Name: server + "__t", Arguments: "{}"} }
+	done := modeltest.Text("done")
+	tests := []struct {
+		name   string
+		script []modeltest.Reply
+		answer mcptest.Answer // to tools/list, where it is not the usual one
+		body   string         // with %s for the tools of one server, or of two
+	}{
+		{"one_call", []modeltest.Reply{modeltest.Calls(call("a")), done}, nil, `{"input": "x", "tools": [%s]}`},
+		{
+			"two_servers_parallel", []modeltest.Reply{modeltest.Calls(call("b"), call("a"), call("a")).WithText("both"), done}, nil,
+			`{"input": "x", "tools": [%s, %s]}`,
+		},
+		{"discovery_failed", nil, mcptest.Status(401), `{"input": "x", "tools": [%s]}`},
+		{
+			"function_call", []modeltest.Reply{modeltest.Calls(modeltest.Call{Name: "f", Arguments: "{}"}, call("a"))}, nil,
+			`{"input": "x", "tools": [{"type": "function", "name": "f"}, %s]}`,
+		},
+		{
+			"max_steps", []modeltest.Reply{modeltest.Calls(call("a")), modeltest.Calls(call("a"))}, nil,
+			`{"input": "x", "max_steps": 2, "tools": [%s]}`,
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			server := mcptest.NewHostile()
+			model := modeltest.New(test.script...)
+			t.Cleanup(func() {
+				if err := model.Close(); err != nil {
+					t.Error(err)
+				}
+				server.Close()
+			})
+			if test.answer != nil {
+				server.On("tools/list", test.answer)
+			}
+			s := ownStack(t, stackOptions{Temporal: temporaldevtest.Address(t), Model: model.URL()})
+			tool := func(label string) any {
+				return fmt.Sprintf(`{"type": "mcp", "server_label": "%s", "server_url": "%s", "authorization": "%s"}`, label, server.URL(), canary)
+			}
+			tools := []any{tool("a"), tool("b")}[:strings.Count(test.body, "%s")]
+			if _, err := s.respond(t.Context(), fmt.Sprintf(test.body, tools...)); err != nil {
+				t.Fatal(err)
+			}
+			match, err := s.starter.await(t.Context(), runStarted)
+			if err != nil {
+				t.Fatal(err)
+			}
+			history, err := s.history(t.Context(), match[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			writeHistory(t, filepath.Join(historiesDir, test.name+".json"), history)
+		})
+	}
+}
+
+func writeHistory(t *testing.T, file string, h *historypb.History) {
+	t.Helper()
+	s := scrubber{ids: map[string]string{}}
+	s.message(h.ProtoReflect())
+	raw, err := protojson.Marshal(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// protojson varies its white space on purpose.
+	var out bytes.Buffer
+	if err := json.Indent(&out, raw, "", " "); err != nil {
+		t.Fatal(err)
+	}
+	out.WriteByte('\n')
+	wire, err := proto.Marshal(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range privateTexts(t) {
+		if bytes.Contains(wire, []byte(text)) || leaks(wire, text) {
+			t.Fatalf("the history holds %q", text)
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// privateTexts are secrets, and what would tell of the machine.
+func privateTexts(t *testing.T) []string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{canary, apiKey, modelKey, dir, suite.dir, "@" + host, host + ":"}
+}
+
+// scrubber replaces what differs from run to run and what tells of the machine, in place.
+type scrubber struct{ ids map[string]string }
+
+var anyBuild = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+func (s scrubber) message(m protoreflect.Message) {
+	if queue, ok := m.Interface().(*taskqueuepb.TaskQueue); ok {
+		if queue.GetKind() == enumspb.TASK_QUEUE_KIND_STICKY {
+			queue.Name = "sticky"
+		}
+	}
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case field.IsMap():
+			value.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
+				if field.MapValue().Kind() == protoreflect.MessageKind {
+					s.message(v.Message())
+				}
+				return true
+			})
+		case field.IsList():
+			for i := range value.List().Len() {
+				if field.Kind() == protoreflect.MessageKind {
+					s.message(value.List().Get(i).Message())
+				}
+			}
+		case field.Kind() == protoreflect.MessageKind:
+			s.message(value.Message())
+		case field.Kind() == protoreflect.BytesKind:
+			m.Set(field, protoreflect.ValueOfBytes([]byte(s.text(string(value.Bytes())))))
+		case field.Kind() == protoreflect.StringKind && field.Name() == "identity":
+			m.Set(field, protoreflect.ValueOfString("perdure"))
+		case field.Kind() == protoreflect.StringKind:
+			m.Set(field, protoreflect.ValueOfString(s.text(value.String())))
+		}
+		return true
+	})
+}
+
+// text numbers the UUIDs, in the order in which they are met.
+func (s scrubber) text(text string) string {
+	if anyBuild.MatchString(text) {
+		return strings.Repeat("0", len(text)) // of the binary
+	}
+	text = anyUUID.ReplaceAllStringFunc(text, func(id string) string {
+		if s.ids[id] == "" {
+			s.ids[id] = fmt.Sprintf("00000000-0000-4000-8000-%012d", len(s.ids)+1)
+		}
+		return s.ids[id]
+	})
+	return anyPort.ReplaceAllString(text, "127.0.0.1:8080")
+}
