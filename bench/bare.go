@@ -15,14 +15,13 @@ import (
 // stepsOfARun is the number of activities of the run that is measured: discover, model_turn, mcp_call, model_turn.
 const stepsOfARun = 4
 
-// bare is a worker for workflows that do nothing, with the same options as Perdure's.
+// bare is a worker for workflows that do nothing.
 type bare struct {
+	queue  string
 	client client.Client
 	worker worker.Worker
 	n      int
 }
-
-const bareQueue = "bench-bare"
 
 func noop(context.Context, string) (string, error) { return "ok", nil }
 
@@ -37,12 +36,17 @@ func bareWorkflow(ctx workflow.Context) (string, error) {
 	return out, nil
 }
 
-func startBare(address string) (*bare, error) {
-	c, err := client.Dial(client.Options{HostPort: address, Logger: tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+// startBare connects as the SDK does by default, or without gRPC compression, as "perdure dev" does.
+func startBare(address, queue string, compression client.GrpcCompression) (*bare, error) {
+	c, err := client.Dial(client.Options{
+		HostPort:          address,
+		Logger:            tlog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+		ConnectionOptions: client.ConnectionOptions{GrpcCompression: compression},
+	})
 	if err != nil {
 		return nil, err
 	}
-	w := worker.New(c, bareQueue, worker.Options{
+	w := worker.New(c, queue, worker.Options{
 		MaxConcurrentActivityTaskPollers: 10, MaxConcurrentWorkflowTaskPollers: 10,
 	})
 	w.RegisterWorkflow(bareWorkflow)
@@ -51,7 +55,7 @@ func startBare(address string) (*bare, error) {
 		c.Close()
 		return nil, err
 	}
-	return &bare{client: c, worker: w}, nil
+	return &bare{queue: queue, client: c, worker: w}, nil
 }
 
 func (b *bare) close() {
@@ -62,7 +66,7 @@ func (b *bare) close() {
 func (b *bare) run(ctx context.Context) error {
 	b.n++
 	run, err := b.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: fmt.Sprintf("bare-%d-%d", time.Now().UnixNano(), b.n), TaskQueue: bareQueue, EnableEagerStart: true,
+		ID: fmt.Sprintf("%s-%d-%d", b.queue, time.Now().UnixNano(), b.n), TaskQueue: b.queue, EnableEagerStart: true,
 	}, bareWorkflow)
 	if err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/signal"
 	"time"
+
+	"go.temporal.io/sdk/client"
 )
 
 func main() {
@@ -45,16 +47,22 @@ func run(ctx context.Context, binary string, samples, warmup int, readOnly bool)
 		return err
 	}
 	defer product.close()
-	bare, err := startBare(product.temporal)
+	bare, err := startBare(product.temporal, "bench-bare", nil)
 	if err != nil {
 		return err
 	}
 	defer bare.close()
+	uncompressed, err := startBare(product.temporal, "bench-bare-uncompressed", &client.GrpcCompressionNone{})
+	if err != nil {
+		return err
+	}
+	defer uncompressed.close()
 
 	contenders := []contender{
 		{"perdure", product.run},
 		{"plain Go loop (a)", up.plainLoop},
 		{fmt.Sprintf("bare workflow, %d no-op activities (b)", stepsOfARun), bare.run},
+		{"the same without gRPC compression (c)", uncompressed.run},
 	}
 	times := make([][]time.Duration, len(contenders))
 	for i := range warmup + samples {
@@ -73,6 +81,8 @@ func run(ctx context.Context, binary string, samples, warmup int, readOnly bool)
 		d := sorted(times[j])
 		fmt.Printf("%-44s %9.1f %9.1f %9.1f %9.1f\n", c.name, ms(d, 0.5), ms(d, 0.9), ms(d, 0.99), ms(d, 0))
 	}
-	fmt.Printf("\nperdure / (b) at the median: %.2f\n", ms(sorted(times[0]), 0.5)/ms(sorted(times[2]), 0.5))
+	perdure := ms(sorted(times[0]), 0.5)
+	fmt.Printf("\nperdure / (b) at the median: %.2f, perdure / (c): %.2f\n",
+		perdure/ms(sorted(times[2]), 0.5), perdure/ms(sorted(times[3]), 0.5))
 	return nil
 }

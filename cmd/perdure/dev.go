@@ -135,7 +135,9 @@ func (d *devServer) startTemporal(ctx context.Context, ports devPorts, stderr io
 // are not for it, and TLS would not find it.
 func (d *devServer) dialTemporal() (client.Client, error) {
 	if d.embedded {
-		return newTemporalClient(client.Options{}, d.config.Temporal, d.logger)
+		// On one machine there is no bandwidth to save, and a run would spend more of its time on compression than on its own work.
+		uncompressed := client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}}
+		return newTemporalClient(client.Options{ConnectionOptions: uncompressed}, d.config.Temporal, d.logger)
 	}
 	return dialTemporal(d.config.Temporal, d.logger)
 }
