@@ -100,7 +100,7 @@ func (s *step) work(f *fixture, do func(workflow.Context) workflow.Future, call 
 // pending waits until the step's one activity is as ok wants it.
 func (s *step) pending(t *testing.T, what string, ok func(*workflowpb.PendingActivityInfo) bool) *workflowpb.PendingActivityInfo {
 	t.Helper()
-	for {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		d, err := s.client.DescribeWorkflowExecution(t.Context(), s.run.GetID(), s.run.GetRunID())
 		if err != nil {
 			t.Fatalf("waiting for %s: %v", what, err)
@@ -111,10 +111,8 @@ func (s *step) pending(t *testing.T, what string, ok func(*workflowpb.PendingAct
 		if a := d.GetPendingActivities(); len(a) == 1 && ok(a[0]) {
 			return a[0]
 		}
-		select {
-		case <-t.Context().Done():
-			t.Fatalf("waiting for %s: %v", what, t.Context().Err())
-		case <-time.After(20 * time.Millisecond):
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
 		}
 	}
 }

@@ -23,10 +23,11 @@ import (
 const (
 	// startTimeout bounds how long a client waits to hear that Temporal is away.
 	startTimeout = 10 * time.Second
+	// taskTimeout is how long the server waits for a worker that has taken a run's next workflow task and may have died or stopped
+	// with it. Temporal's 10 s would be lost by every such run; a workflow task takes milliseconds.
+	taskTimeout = 5 * time.Second
 	// cancelTimeout bounds the cancellation of a run whose client has gone.
 	cancelTimeout = 5 * time.Second
-	// bodyTimeout bounds how long a client may take to send its body.
-	bodyTimeout = 2 * time.Minute
 
 	firstRewait = 100 * time.Millisecond
 	lastRewait  = 2 * time.Second
@@ -85,7 +86,7 @@ func (s *Starter) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 		return nil, tooLargeError(s.Limits.Body)
 	}
 	conn := http.NewResponseController(w)
-	if err := conn.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(s.bodyTimeout)); err != nil {
 		return nil, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.Limits.Body))
@@ -94,7 +95,7 @@ func (s *Starter) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	case errors.As(err, &tooLarge):
 		return nil, err
 	case err != nil:
-		return nil, responses.Invalid("", "the request body ended early, or took longer than %v", bodyTimeout)
+		return nil, responses.Invalid("", "the request body ended early, or took longer than %v", s.bodyTimeout)
 	}
 	// From here on a read means only that the client is still there, which may take as long as the run.
 	return body, conn.SetReadDeadline(time.Time{})
@@ -113,6 +114,7 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 		ID:                       in.ResponseID,
 		TaskQueue:                s.TaskQueue,
 		WorkflowExecutionTimeout: s.Limits.RunTimeout,
+		WorkflowTaskTimeout:      taskTimeout,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		// Where the worker shares this process, the first step starts without a round trip through the server's queues.
 		EnableEagerStart: true,

@@ -88,9 +88,6 @@ func (s *Starter) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	s.writeJSON(w, r, shown.Status, body)
 }
 
-// writeTimeout bounds how long a client may take to read an answer.
-const writeTimeout = 2 * time.Minute
-
 func (s *Starter) writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	body = append(body, '\n')
 	w.Header().Set("Content-Type", "application/json")
@@ -98,7 +95,7 @@ func (s *Starter) writeJSON(w http.ResponseWriter, r *http.Request, status int, 
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	conn := http.NewResponseController(w)
-	err := conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	err := conn.SetWriteDeadline(time.Now().Add(s.answerTimeout))
 	w.WriteHeader(status)
 	_, writeErr := w.Write(body)
 	// The deadline is this answer's and not the connection's.

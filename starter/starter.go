@@ -57,6 +57,12 @@ type Starter struct {
 	Options
 	// stopping ends when no more requests are welcome, and closing when those that wait for their run must let go of it.
 	stopping, closing context.Context
+	// bodyTimeout bounds how long a client may take to send its body, and answerTimeout to read the answer.
+	bodyTimeout, answerTimeout time.Duration
+}
+
+func newStarter(stopping, closing context.Context, o Options) *Starter {
+	return &Starter{Options: o, stopping: stopping, closing: closing, bodyTimeout: 2 * time.Minute, answerTimeout: 2 * time.Minute}
 }
 
 // Run serves on l until ctx ends, then lets the requests under way finish within the grace period and returns nil. Runs whose
@@ -64,7 +70,7 @@ type Starter struct {
 func Run(ctx context.Context, l net.Listener, o Options) error {
 	closing, letGo := context.WithCancel(context.WithoutCancel(ctx))
 	defer letGo()
-	s := &Starter{Options: o, stopping: ctx, closing: closing}
+	s := newStarter(ctx, closing, o)
 	server := &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: o.Limits.ReadHeaderTimeout,

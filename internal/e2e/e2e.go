@@ -2,11 +2,14 @@
 // model and the MCP servers are doubles, and one test does without the latter.
 //
 //	scenario_test.go   what a request does to the model, the servers and its own answer; see below
-//	errors_test.go     requests that are refused, and servers that cannot be listed
-//	kill_*_test.go     processes that die or stop in the middle of a run
+//	errors_test.go     requests that are refused
+//	discovery_test.go  MCP servers that cannot be listed
+//	kill_test.go       processes that die in the middle of a run
+//	stop_test.go       processes that are told to stop in the middle of a run, and clients that leave
 //	view_test.go       what an operator sees in Temporal, and what nobody may see there
 //	dev_test.go        "perdure dev" as a newcomer uses it
 //	everything_test.go an MCP server that we did not write
+//	recording_test.go  no test: it records the histories that package workflows replays
 //
 // # Scenarios
 //

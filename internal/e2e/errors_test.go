@@ -159,8 +159,9 @@ func servers(n int) string {
 
 // checkRuns checks, at the end of a test, that so many runs were started on the stack's task queue and that none still runs.
 func checkRuns(t *testing.T, s *stack, want int64) {
+	t.Helper()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), startTimeout)
 		defer cancel()
 		// Visibility is written in order, a moment after the fact: one more run shows that the others would be seen.
 		a, err := s.respond(ctx, `{"input": "x"}`)

@@ -47,6 +47,9 @@ func goldenBody(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w in %s", err, body)
 	}
+	if err := checkComplete(members); err != nil {
+		return nil, fmt.Errorf("%w in %s", err, body)
+	}
 	var out bytes.Buffer
 	out.WriteString("{")
 	for _, m := range members {
@@ -106,6 +109,19 @@ func layOut(value json.RawMessage, indent string) ([]byte, error) {
 	}
 	out = append(out, "\n"+indent...)
 	return append(out, compact.Bytes()[compact.Len()-1]), nil
+}
+
+// checkComplete reports a member that is missing from a response: the strictest client requires them all.
+func checkComplete(members []member) error {
+	if len(members) == 1 && members[0].name == "error" {
+		return nil // an error, not a response
+	}
+	for _, name := range slices.Sorted(maps.Keys(plain)) {
+		if !slices.ContainsFunc(members, func(m member) bool { return m.name == name }) {
+			return fmt.Errorf("the member %q is missing", name)
+		}
+	}
+	return nil
 }
 
 type member struct {

@@ -1,18 +1,13 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/temporal"
 
 	"perdure/internal/mcptest"
 	"perdure/internal/modeltest"
@@ -187,180 +182,24 @@ func TestTemporalKilled(t *testing.T) {
 	}
 }
 
-// TestWorkerStopsAfterCall: a worker that is told to stop lets a call end, and takes nothing new.
-func TestWorkerStopsAfterCall(t *testing.T) {
+// TestTemporalAway: without Temporal a request is refused soon and may be tried again; once Temporal is back, it is welcome.
+func TestTemporalAway(t *testing.T) {
 	t.Parallel()
-	k := newKillStack(t, "", callThenText)
-	release := make(chan struct{})
-	k.mcp.On("tools/call", heldUntil(release, mcptest.Result(`{"content":[{"type":"text","text":"ok"}]}`)))
-	later := k.respondLater(t.Context(), k.withTool())
-	if err := k.mcp.Await(t.Context(), "tools/call", 1); err != nil {
-		t.Fatal(err)
-	}
-	old := k.worker
-	if err := old.signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := k.startWorker(); err != nil {
-		t.Fatal(err)
-	}
-	close(release)
-	if code, err := old.wait(); code != 0 || err != nil {
-		t.Errorf("the worker that was told to stop: exit code %d, %v", code, err)
-	}
-	got := completes(t, later, time.Now())
-	if call := got.call(t); call.Error != nil || call.Output != "ok" {
-		t.Errorf("got %+v, want the tool's output", call)
-	}
-	if n := k.mcp.Count("tools/call"); n != 1 {
-		t.Errorf("the tool was called %d times, want once", n)
-	}
-}
-
-// TestWorkerStopsBeforeAnswer: when its grace is over, a worker hands back what it could not finish, and no run fails.
-func TestWorkerStopsBeforeAnswer(t *testing.T) {
-	t.Parallel()
-	never := make(chan struct{})
-	k := newKillStack(t, "worker:\n  stop_grace: 1s\n", func(r modeltest.Request) modeltest.Reply {
-		if r.N == 0 {
-			return modeltest.Text("an answer that nobody gets to see").Hold(never)
-		}
-		return modeltest.Text("done")
-	})
-	later := k.respondLater(t.Context(), `{"input": "x"}`)
-	if _, err := k.model.WaitRequest(t.Context(), 0); err != nil {
-		t.Fatal(err)
-	}
-	if code, err := k.worker.stop(); code != 0 || err != nil {
-		t.Errorf("the worker that was told to stop: exit code %d, %v", code, err)
-	}
-	if err := k.startWorker(); err != nil {
-		t.Fatal(err)
-	}
-	if got := completes(t, later, time.Now()); got.text() != "done" {
-		t.Errorf("got %q, want the second attempt's answer", got.text())
-	}
-}
-
-func heldUntil(open <-chan struct{}, answer mcptest.Answer) mcptest.Answer {
-	return func(w http.ResponseWriter, r *http.Request, m mcptest.Message) {
-		select {
-		case <-open:
-			answer(w, r, m)
-		case <-r.Context().Done():
-		}
-	}
-}
-
-var goesOnAs = regexp.MustCompile(`the run goes on as (resp_[0-9a-f-]{36})"`)
-
-// TestStarterStops: a client that still waits when the grace is over is told under which ID its run goes on.
-func TestStarterStops(t *testing.T) {
-	t.Parallel()
-	release := make(chan struct{})
-	k := newKillStack(t, "http:\n  shutdown_grace: 1s\n", func(modeltest.Request) modeltest.Reply {
-		return modeltest.Text("done").Hold(release)
-	})
-	later := k.respondLater(t.Context(), `{"input": "x"}`)
-	if _, err := k.model.WaitRequest(t.Context(), 0); err != nil {
-		t.Fatal(err)
-	}
-	if code, err := k.starter.stop(); code != 0 || err != nil {
-		t.Errorf("the starter that was told to stop: exit code %d, %v", code, err)
-	}
-	r := <-later
-	if r.err != nil {
-		t.Fatal(r.err)
-	}
-	match := goesOnAs.FindSubmatch(r.body)
-	if r.status != http.StatusServiceUnavailable || match == nil || r.header.Get("Retry-After") == "" {
-		t.Fatalf("got status %d, want 503 with the ID of the run: %s", r.status, r.body)
-	}
-	close(release)
-	var outcome struct{ Status string }
-	if err := k.temporal.GetWorkflow(t.Context(), string(match[1]), "").Get(t.Context(), &outcome); err != nil || outcome.Status != "completed" {
-		t.Errorf("the run ended as %q, %v", outcome.Status, err)
-	}
-}
-
-// TestStarterStopsAfterAnswer: a client whose run ends within the grace gets its answer.
-func TestStarterStopsAfterAnswer(t *testing.T) {
-	t.Parallel()
-	release := make(chan struct{})
-	k := newKillStack(t, "", func(modeltest.Request) modeltest.Reply { return modeltest.Text("done").Hold(release) })
-	later := k.respondLater(t.Context(), `{"input": "x"}`)
-	if _, err := k.model.WaitRequest(t.Context(), 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := k.starter.signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	awaitRefusal(t, k.url)
-	close(release)
-	if r := <-later; r.err != nil || r.decode(t).text() != "done" {
-		t.Errorf("got %v, status %d: %s", r.err, r.status, r.body)
-	}
-	if code, err := k.starter.wait(); code != 0 || err != nil {
-		t.Errorf("the starter that was told to stop: exit code %d, %v", code, err)
-	}
-}
-
-// awaitRefusal waits until a server takes no more connections.
-func awaitRefusal(t *testing.T, url string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
-	defer cancel()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", http.NoBody)
+	k := newKillStack(t, "", func(modeltest.Request) modeltest.Reply { return modeltest.Text("done") })
+	k.server.Kill()
+	for path, method := range map[string]string{"/readyz": http.MethodGet, "/v1/responses": http.MethodPost} {
+		a, err := request(t.Context(), method, k.url+path, apiKey, `{"input": "x"}`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, err := client.Do(r)
-		if ctx.Err() != nil {
-			t.Fatal("the starter still takes connections")
-		}
-		if err != nil {
-			return
-		}
-		resp.Body.Close()
-		select {
-		case <-time.After(pollEvery):
-		case <-ctx.Done():
+		if p := readProblem(t, a); a.status != http.StatusServiceUnavailable || p.Error.Type != "service_unavailable" || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: got status %d, want 503 with Retry-After: %s", path, a.status, a.body)
 		}
 	}
-}
-
-var runStarted = regexp.MustCompile(`"msg":"run started",[^\n]*"response":"(resp_[0-9a-f-]{36})"`)
-
-// TestClientLeaves: nobody waits for the answer any more, so the run is cancelled, and the model is not paid for more.
-func TestClientLeaves(t *testing.T) {
-	t.Parallel()
-	never := make(chan struct{})
-	k := newKillStack(t, "", func(modeltest.Request) modeltest.Reply { return modeltest.Text("never").Hold(never) })
-	ctx, leave := context.WithCancel(t.Context())
-	later := k.respondLater(ctx, `{"input": "x"}`)
-	if _, err := k.model.WaitRequest(t.Context(), 0); err != nil {
+	temporaldevtest.Restart(t, k.server)
+	since := time.Now()
+	if err := awaitReady(t.Context(), k.url); err != nil {
 		t.Fatal(err)
 	}
-	leave()
-	<-later
-	match, err := k.starter.await(t.Context(), runStarted)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = k.temporal.GetWorkflow(t.Context(), match[1], "").Get(t.Context(), nil)
-	if !temporal.IsCanceledError(err) {
-		t.Errorf("the run ended with %v, want that it was cancelled", err)
-	}
-	described, err := k.temporal.DescribeWorkflowExecution(t.Context(), match[1], "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := described.GetWorkflowExecutionInfo().GetStatus(); got != enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED {
-		t.Errorf("Temporal shows the run as %s", got)
-	}
-	if n := len(k.model.Requests()); n != 1 {
-		t.Errorf("the model was asked %d times, want once", n)
-	}
+	completes(t, k.respondLater(t.Context(), `{"input": "x"}`), since)
 }

@@ -43,16 +43,22 @@ func TestRecordHistories(t *testing.T) {
 	}{
 		{"one_call", []modeltest.Reply{modeltest.Calls(call("a")), done}, nil, `{"input": "x", "tools": [%s]}`},
 		{
-			"two_servers_parallel", []modeltest.Reply{modeltest.Calls(call("b"), call("a"), call("a")).WithText("both"), done}, nil,
+			"two_servers_parallel",
+			[]modeltest.Reply{modeltest.Calls(call("b"), call("a"), call("a")).WithText("both"), done},
+			nil,
 			`{"input": "x", "tools": [%s, %s]}`,
 		},
 		{"discovery_failed", nil, mcptest.Status(401), `{"input": "x", "tools": [%s]}`},
 		{
-			"function_call", []modeltest.Reply{modeltest.Calls(modeltest.Call{Name: "f", Arguments: "{}"}, call("a"))}, nil,
+			"function_call",
+			[]modeltest.Reply{modeltest.Calls(modeltest.Call{Name: "f", Arguments: "{}"}, call("a"))},
+			nil,
 			`{"input": "x", "tools": [{"type": "function", "name": "f"}, %s]}`,
 		},
 		{
-			"max_steps", []modeltest.Reply{modeltest.Calls(call("a")), modeltest.Calls(call("a"))}, nil,
+			"max_steps",
+			[]modeltest.Reply{modeltest.Calls(call("a")), modeltest.Calls(call("a"))},
+			nil,
 			`{"input": "x", "max_steps": 2, "tools": [%s]}`,
 		},
 	}

@@ -96,8 +96,10 @@ func newStack(ctx context.Context, o stackOptions) (_ *stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if code, err := migrate.wait(); code != 0 || err != nil {
-		return nil, fmt.Errorf("perdure migrate: exit code %d, %v\n%s", code, err, migrate.output.since(0))
+	if code, err := migrate.wait(); err != nil {
+		return nil, err
+	} else if code != 0 {
+		return nil, fmt.Errorf("perdure migrate: exit code %d\n%s", code, migrate.output.since(0))
 	}
 	if err := s.startWorker(); err != nil {
 		return nil, err
@@ -195,14 +197,18 @@ func (s *stack) startStarter(ctx context.Context) (err error) {
 func awaitReady(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	var last answer
 	for {
 		a, err := request(ctx, http.MethodGet, url+"/readyz", "", "")
 		if err == nil && a.status == http.StatusOK {
 			return nil
 		}
+		if err == nil {
+			last = a
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %v, status %d: %s", url, err, a.status, a.body)
+			return fmt.Errorf("%s is not ready: status %d: %s", url, last.status, last.body)
 		case <-time.After(pollEvery):
 		}
 	}

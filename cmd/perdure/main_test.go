@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"perdure/config"
+)
+
+// perdure runs a command line and returns its exit code and what it printed.
+func perdure(ctx context.Context, args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(ctx, args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	code, out, errs := perdure(t.Context(), "--help")
+	if code != 0 || errs != "" {
+		t.Fatalf("exit %d, stderr %q", code, errs)
+	}
+	_, commands, _ := strings.Cut(out, "Available Commands:\n")
+	commands, _, _ = strings.Cut(commands, "\n\n")
+	const want = `  completion  Generate the autocompletion script for the specified shell
+  dev         Run everything on this machine, with nothing else installed
+  healthcheck Exit with 0 if a GET of the URL answers 200
+  help        Help about any command
+  migrate     Prepare a Temporal namespace: register the search attributes of runs
+  starter     Serve the HTTP API against a Temporal server
+  worker      Carry out runs from a Temporal server`
+	if diff := cmp.Diff(want, commands); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+	for _, command := range newRoot().Commands() {
+		if command.Example == "" && command.Name() != "migrate" {
+			t.Errorf("%s has no example", command.Name())
+		}
+		code, out, _ := perdure(t.Context(), command.Name(), "--help")
+		if code != 0 || !strings.Contains(out, "--config FILE") {
+			t.Errorf("perdure %s --help: exit %d with\n%s", command.Name(), code, out)
+		}
+	}
+}
+
+func TestCommandLineErrors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	typo := filepath.Join(dir, "typo.yaml")
+	if err := os.WriteFile(typo, []byte("htpp:\n  address: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"unknown command", []string{"strater"}, []string{`unknown command "strater"`}},
+		{"unknown flag", []string{"dev", "--prot", "1"}, []string{"unknown flag: --prot"}},
+		{"argument", []string{"starter", "now"}, []string{`unknown command "now"`}},
+		{"no such file", []string{"worker", "--config", filepath.Join(dir, "none.yaml")}, []string{"none.yaml"}},
+		{"typo in the file", []string{"worker", "--config", typo}, []string{"typo.yaml", "htpp", "http"}},
+		{"bad address", []string{"starter", "--http", "8080"}, []string{"http.address: must be host:port"}},
+		{"nobody could use it", []string{"starter", "--data", dir}, []string{"auth.api_keys", "name at least one key"}},
+		{"health of nobody", []string{"healthcheck", "http://127.0.0.1:1/"}, []string{"connection refused"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			code, out, errs := perdure(t.Context(), tt.args...)
+			if code != 1 || out != "" || !strings.HasPrefix(errs, "perdure: ") {
+				t.Errorf("exit %d, stdout %q, stderr %q", code, out, errs)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(errs, want) {
+					t.Errorf("stderr %q does not say %q", errs, want)
+				}
+			}
+		})
+	}
+}
+
+func TestInterruptedCommand(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if code, _, errs := perdure(ctx, "healthcheck", "http://127.0.0.1:1/"); code != 0 || errs != "" {
+		t.Errorf("exit %d, stderr %q", code, errs)
+	}
+	// An interruption does not hide what was wrong before it.
+	if code, _, errs := perdure(ctx, "strater"); code != 1 || errs == "" {
+		t.Errorf("exit %d, stderr %q", code, errs)
+	}
+}
+
+func TestHealthcheck(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]int{http.StatusOK: 0, http.StatusServiceUnavailable: 1, http.StatusNoContent: 1} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		code, _, errs := perdure(t.Context(), "healthcheck", server.URL)
+		if code != want || (errs == "") != (want == 0) {
+			t.Errorf("HTTP %d: exit %d, stderr %q", status, code, errs)
+		}
+		server.Close()
+	}
+}
+
+// loaded is the configuration that a command line gives.
+func loaded(t *testing.T, cmd *cobra.Command, args ...string) config.Config {
+	t.Helper()
+	root := newRoot()
+	root.AddCommand(cmd)
+	var c config.Config
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		c, err = loadConfig(cmd)
+		return err
+	}
+	for _, other := range root.Commands() {
+		if other != cmd && other.Name() == cmd.Name() {
+			root.RemoveCommand(other)
+		}
+	}
+	root.SetArgs(append([]string{cmd.Name()}, args...))
+	if err := root.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestFlagsAreConfiguration(t *testing.T) {
+	for _, tt := range []struct {
+		command func() *cobra.Command
+		flag    string
+		read    func(config.Config) string
+	}{
+		{newDev, "http", func(c config.Config) string { return c.HTTP.Address }},
+		{newDev, "data", func(c config.Config) string { return c.Data.Dir }},
+		{newStarter, "http", func(c config.Config) string { return c.HTTP.Address }},
+		{newStarter, "data", func(c config.Config) string { return c.Data.Dir }},
+		{newWorker, "data", func(c config.Config) string { return c.Data.Dir }},
+	} {
+		const fromFlag, fromEnvironment, fromFile = "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"
+		name := tt.command().Name() + " --" + tt.flag
+		section := map[string]string{"http": "http:\n  address: ", "data": "data:\n  dir: "}[tt.flag]
+		variable := map[string]string{"http": "PERDURE_HTTP_ADDRESS", "data": "PERDURE_DATA_DIR"}[tt.flag]
+		file := filepath.Join(t.TempDir(), "perdure.yaml")
+		if err := os.WriteFile(file, []byte(section+fromFile+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := tt.read(loaded(t, tt.command(), "--config", file)); got != fromFile {
+			t.Errorf("%s: %q from the file", name, got)
+		}
+		t.Setenv(variable, fromEnvironment)
+		if got := tt.read(loaded(t, tt.command(), "--config", file)); got != fromEnvironment {
+			t.Errorf("%s: %q from the environment over the file", name, got)
+		}
+		if got := tt.read(loaded(t, tt.command(), "--config", file, "--"+tt.flag, fromFlag)); got != fromFlag {
+			t.Errorf("%s: %q from the flag over the others", name, got)
+		}
+		os.Unsetenv(variable)
+	}
+}
+
+// Every flag that stands for a key does so for one that exists; a misspelt key would fail only when the flag is used.
+func TestEveryBoundFlagHasAKey(t *testing.T) {
+	t.Parallel()
+	bound := 0
+	for _, command := range newRoot().Commands() {
+		for _, name := range []string{"http", "data"} {
+			f := command.Flags().Lookup(name)
+			if f == nil {
+				continue
+			}
+			bound++
+			key := f.Annotations[keyAnnotation]
+			if _, err := config.Load(config.Options{Flags: map[string]string{key[0]: "127.0.0.1:0"}}); err != nil {
+				t.Errorf("%s --%s: %v", command.Name(), name, err)
+			}
+		}
+	}
+	if bound != 5 {
+		t.Errorf("%d flags are bound", bound)
+	}
+}
+
+func TestTakenAddress(t *testing.T) {
+	t.Parallel()
+	l, err := listen("127.0.0.1:0", "--http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	address := l.Addr().String()
+	if _, err := listen(address, "--http"); text(err) != address+" is already in use; choose another address with --http" {
+		t.Errorf("error %v", err)
+	}
+	if _, err := listen("127.0.0.1:http-no-such", "--http"); err == nil {
+		t.Error("no error from an address that does not exist")
+	}
+	if _, err := net.Dial("tcp", address); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBannerWithoutADefaultModel(t *testing.T) {
+	t.Parallel()
+	server, err := openDemo(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	for model, want := range map[string]string{"": `"model": "PROVIDER/MODEL"`, "p/m": `"model": "p/m"`} {
+		var out bytes.Buffer
+		d := &devServer{out: &out, demo: server, http: "http://127.0.0.1:8080"}
+		d.config.Models.Default = model
+		d.banner()
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("with the default %q the banner does not say %s:\n%s", model, want, &out)
+		}
+	}
+}

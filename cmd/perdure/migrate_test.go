@@ -1,0 +1,73 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"go.temporal.io/sdk/client"
+
+	"perdure/config"
+	"perdure/internal/temporaldev"
+)
+
+// bareServer is a Temporal server whose namespace has the given search attributes and no others.
+func bareServer(t *testing.T, attributes map[string]string) (address string) {
+	t.Helper()
+	server, err := temporaldev.Start(t.Context(), temporaldev.Options{
+		Listen: "127.0.0.1:0", UI: "off", Log: t.Output(), SearchAttributes: attributes,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Kill)
+	return server.Address
+}
+
+func TestMigrateMayBeRepeated(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", bareServer(t, map[string]string{"PerdureUser": "Keyword", "Foreign": "Int"}))
+	for _, want := range []string{"search attributes: 4 added, 5 in all\n", "search attributes: 0 added, 5 in all\n"} {
+		code, out, errs := perdure(t.Context(), "migrate")
+		if code != 0 || out != want {
+			t.Errorf("exit %d, stdout %q, want %q; stderr %s", code, out, want, errs)
+		}
+	}
+}
+
+func TestMigrateRefusesAnotherType(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", bareServer(t, map[string]string{"PerdureServers": "Keyword"}))
+	code, out, errs := perdure(t.Context(), "migrate")
+	if code != 1 || out != "" {
+		t.Errorf("exit %d, stdout %q", code, out)
+	}
+	for _, want := range []string{"PerdureServers", "has type Keyword", "must have KeywordList", `"default"`, "remove it"} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("stderr %q does not say %q", errs, want)
+		}
+	}
+}
+
+func TestMigrateWithoutANamespace(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", bareServer(t, nil))
+	t.Setenv("TEMPORAL_NAMESPACE", "nobody")
+	if code, _, errs := perdure(t.Context(), "migrate"); code != 1 || !strings.Contains(errs, `namespace "nobody"`) {
+		t.Errorf("exit %d, stderr %q", code, errs)
+	}
+}
+
+// Settings for another Temporal server, with TLS and a namespace that only it has, must not reach the embedded one.
+func TestEmbeddedServerIsDialedWithoutTheEnvironment(t *testing.T) {
+	temporal := config.Temporal{Address: bareServer(t, nil), Namespace: client.DefaultNamespace}
+	t.Setenv("TEMPORAL_ADDRESS", "cloud.example:7233")
+	t.Setenv("TEMPORAL_NAMESPACE", "mine")
+	t.Setenv("TEMPORAL_TLS", "true")
+	d := &devServer{embedded: true, config: config.Config{Temporal: temporal}, logger: newLogger(config.Default().Log, io.Discard)}
+	c, err := d.dialTemporal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := registerSearchAttributes(t.Context(), c, namespaceOf(d.config.Temporal)); err != nil {
+		t.Error(err)
+	}
+}

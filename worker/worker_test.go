@@ -1,0 +1,344 @@
+package worker_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	tlog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+
+	"perdure/activities"
+	"perdure/internal/blob"
+	"perdure/internal/mcpclient"
+	"perdure/internal/model"
+	"perdure/internal/modeltest"
+	"perdure/internal/responses"
+	"perdure/internal/secret"
+	"perdure/internal/temporaldev/temporaldevtest"
+	"perdure/internal/transcript"
+	"perdure/worker"
+	"perdure/workflows"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+type fixture struct {
+	options worker.Options
+	steps   *activities.Activities
+	blobs   *blob.Store
+	log     *logBuffer
+}
+
+// setup returns what a worker needs whose model is at baseURL.
+func setup(t *testing.T, baseURL string) *fixture {
+	t.Helper()
+	f := &fixture{log: &logBuffer{}, blobs: must(blob.Open(t.TempDir(), 1<<20))}
+	logger := slog.New(slog.NewTextHandler(f.log, nil))
+	mcp := must(mcpclient.New(mcpclient.Options{}))
+	t.Cleanup(func() {
+		if err := mcp.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	models := model.New(model.Options{Catalog: must(model.NewCatalog([]model.Provider{{Name: "p", BaseURL: baseURL}}, ""))})
+	t.Cleanup(models.Close)
+	f.steps = must(activities.New(activities.Options{
+		Blobs: f.blobs, MCP: mcp, Models: models, Sealer: must(secret.ParseKeyset(must(secret.GenerateKeyset()))), Logger: logger,
+		HeartbeatEvery: 100 * time.Millisecond, ModelTimeout: time.Minute, MaxToolOutput: 1000,
+	}))
+	f.options = worker.Options{
+		TaskQueue: "worker-" + uuid.NewString(), MaxActivities: 10, MaxWorkflowTasks: 10, StopGrace: 10 * time.Second, Logger: logger,
+	}
+	return f
+}
+
+// dial returns a client that does not need its server yet.
+func dial(t *testing.T, address, namespace string) client.Client {
+	t.Helper()
+	c := must(client.NewLazyClient(client.Options{
+		HostPort: address, Namespace: namespace, Logger: tlog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+// run starts a worker and returns how to stop it and what Run returns.
+func (f *fixture) run(t *testing.T, c client.Client) (stop context.CancelFunc, ended <-chan error) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	out := make(chan error, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		out <- worker.Run(ctx, c, f.steps, f.options)
+	}()
+	t.Cleanup(func() { stop(); <-done })
+	return stop, out
+}
+
+// start starts a run without MCP servers.
+func (f *fixture) start(t *testing.T, c client.Client) client.WorkflowRun {
+	t.Helper()
+	id := responses.ResponsePrefix + uuid.NewString()
+	question := &responses.Message{Role: responses.RoleUser, Content: []responses.Part{responses.InputText("hi")}}
+	in := workflows.ResponseInput{
+		ResponseID: id, Models: []string{"p/m"}, MaxSteps: 10,
+		Settings: must(f.blobs.Pack(t.Context(), activities.Settings{}, transcript.InlineBytes)),
+		Limits: workflows.Limits{
+			Tools: 10, ParallelCalls: 10, ParallelCallsPerServer: 10, DiscoveryTimeout: time.Minute, DiscoveryAttempts: 1,
+			ModelTimeout: time.Minute, ModelAttempts: 3, CallTimeout: time.Minute, CallAttempts: 1, Heartbeat: 30 * time.Second,
+		},
+	}
+	in.Input.Append(must(transcript.Pack(t.Context(), f.blobs, question))...)
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+		ID: id, TaskQueue: f.options.TaskQueue, WorkflowExecutionTimeout: time.Minute,
+	}, workflows.ResponseName, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+func TestRunCarriesOutRuns(t *testing.T) {
+	t.Parallel()
+	m := closed(t, modeltest.New(modeltest.Text("answer")))
+	f := setup(t, m.URL())
+	c := dial(t, temporaldevtest.Address(t), "")
+	stop, ended := f.run(t, c)
+	var out workflows.Outcome
+	if err := f.start(t, c).Get(t.Context(), &out); err != nil || out.Status != responses.ResponseCompleted {
+		t.Errorf("outcome %+v, error %v", out, err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if log := f.log.String(); !strings.Contains(log, "worker started") || !strings.Contains(log, "worker stopped") {
+		t.Errorf("the log says %s", log)
+	}
+}
+
+// A step that can end within the grace period does.
+func TestStopWaitsForStepsUnderWay(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	m := closed(t, modeltest.New(modeltest.Text("answer").Hold(release)))
+	f := setup(t, m.URL())
+	c := dial(t, temporaldevtest.Address(t), "")
+	stop, ended := f.run(t, c)
+	run := f.start(t, c)
+	if _, err := m.WaitRequest(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	close(release)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	// Another worker finishes the run; the model is not asked again, which would be one reply too many.
+	f.run(t, c)
+	var out workflows.Outcome
+	if err := run.Get(t.Context(), &out); err != nil || out.Status != responses.ResponseCompleted {
+		t.Errorf("outcome %+v, error %v", out, err)
+	}
+}
+
+// A step that cannot is handed to another worker at once, long before its heartbeat timeout.
+func TestStopHandsBackWhatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	m := closed(t, modeltest.New(modeltest.Text("never").Hold(nil), modeltest.Text("answer")))
+	f := setup(t, m.URL())
+	f.options.StopGrace = 50 * time.Millisecond
+	c := dial(t, temporaldevtest.Address(t), "")
+	stop, ended := f.run(t, c)
+	run := f.start(t, c)
+	if _, err := m.WaitRequest(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	began := time.Now()
+	f.run(t, c)
+	var out workflows.Outcome
+	if err := run.Get(t.Context(), &out); err != nil || out.Status != responses.ResponseCompleted {
+		t.Errorf("outcome %+v, error %v", out, err)
+	}
+	if took := time.Since(began); took > patience {
+		t.Errorf("the run ended after %v", took)
+	}
+}
+
+// The heartbeat timeout of the run is 30 s; a cancellation must not wait for it.
+func TestCancellationReachesAModel(t *testing.T) {
+	t.Parallel()
+	asked, left := make(chan struct{}), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that its client has left
+		close(asked)
+		<-r.Context().Done()
+		close(left)
+	}))
+	t.Cleanup(slow.Close)
+	f := setup(t, slow.URL+"/v1")
+	c := dial(t, temporaldevtest.Address(t), "")
+	f.run(t, c)
+	run := f.start(t, c)
+	<-asked
+	began := time.Now()
+	if err := c.CancelWorkflow(t.Context(), run.GetID(), run.GetRunID()); err != nil {
+		t.Fatal(err)
+	}
+	<-left
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the model was let go after %v", took)
+	}
+	var cancelled *temporal.CanceledError
+	if err := run.Get(t.Context(), nil); !errors.As(err, &cancelled) {
+		t.Errorf("error %v, want a cancellation", err)
+	}
+}
+
+func TestRunWaitsForItsServer(t *testing.T) {
+	t.Parallel()
+	// An address that accepts connections only once the worker has tried it.
+	l := must(net.Listen("tcp", "127.0.0.1:0"))
+	address := l.Addr().String()
+	l.Close()
+	m := closed(t, modeltest.New(modeltest.Text("answer")))
+	f := setup(t, m.URL())
+	c := dial(t, address, "")
+	_, ended := f.run(t, c)
+	f.log.await(t, "Temporal cannot be reached, waiting")
+	forward(t, address, temporaldevtest.Address(t))
+	f.log.await(t, "worker started")
+	var out workflows.Outcome
+	if err := f.start(t, c).Get(t.Context(), &out); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("the worker ended with %v", err)
+	default:
+	}
+}
+
+func TestStopWhileWaitingForTheServer(t *testing.T) {
+	t.Parallel()
+	l := must(net.Listen("tcp", "127.0.0.1:0"))
+	l.Close()
+	f := setup(t, "http://127.0.0.1:1/v1")
+	stop, ended := f.run(t, dial(t, l.Addr().String(), ""))
+	f.log.await(t, "Temporal cannot be reached, waiting")
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFatalErrorsEndRun(t *testing.T) {
+	t.Parallel()
+	f := setup(t, "http://127.0.0.1:1/v1")
+	_, ended := f.run(t, dial(t, temporaldevtest.Address(t), "no-such-namespace"))
+	var missing *serviceerror.NamespaceNotFound
+	if err := <-ended; !errors.As(err, &missing) {
+		t.Errorf("error %v, want a namespace that is not found", err)
+	}
+}
+
+// forward makes address lead to another one.
+func forward(t *testing.T, address, to string) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", to)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			go copyUntilClosed(out, in)
+			go copyUntilClosed(in, out)
+		}
+	}()
+}
+
+func copyUntilClosed(to, from net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if _, writeErr := to.Write(buffer[:n]); err != nil || writeErr != nil {
+			return
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func closed(t *testing.T, m *modeltest.Server) *modeltest.Server {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// logBuffer is a log that several goroutines write.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// await waits until the log holds text.
+func (b *logBuffer) await(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !strings.Contains(b.String(), text); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log does not say %q:\n%s", text, b.String())
+		}
+	}
+}
