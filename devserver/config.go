@@ -120,6 +120,10 @@ func tuning() dynamicconfig.StaticClient {
 		// Everyone who waits for a run's result holds one long poll; the default allows 1200.
 		dynamicconfig.FrontendMaxConcurrentLongRunningRequestsPerInstance.Key(): unlimited,
 
+		// A worker that stops gives its polls back. Otherwise a task that is handed to it in that moment is lost until it times
+		// out.
+		dynamicconfig.EnableCancelWorkerPollsOnShutdown.Key(): true,
+
 		// Idle workflows kept in memory; the default suits a machine of its own.
 		dynamicconfig.HistoryCacheHostLevelMaxSize.Key(): 8192,
 

@@ -37,14 +37,15 @@ func discoverOptions(l Limits, s activities.Server) workflow.ActivityOptions {
 }
 
 // modelTurnOptions: a turn can be repeated at the price of its tokens. Providers that are overloaded say so with Retry-After, which
-// the activity turns into the next delay; otherwise the interval grows to half a minute.
+// the activity turns into the next delay; otherwise the interval grows to half a minute. The first retry comes soon, because it is
+// also the one after a worker's death.
 func modelTurnOptions(l Limits, summary string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		Summary:             summary,
 		StartToCloseTimeout: l.ModelTimeout + grace,
 		HeartbeatTimeout:    l.Heartbeat,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval:        time.Second,
+			InitialInterval:        500 * time.Millisecond,
 			BackoffCoefficient:     2,
 			MaximumInterval:        30 * time.Second,
 			MaximumAttempts:        l.ModelAttempts,
@@ -61,7 +62,7 @@ func mcpCallOptions(l Limits, summary string) workflow.ActivityOptions {
 		StartToCloseTimeout: l.CallTimeout + grace,
 		HeartbeatTimeout:    l.Heartbeat,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval:        time.Second,
+			InitialInterval:        500 * time.Millisecond,
 			BackoffCoefficient:     2,
 			MaximumInterval:        30 * time.Second,
 			MaximumAttempts:        l.CallAttempts,
