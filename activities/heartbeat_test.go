@@ -144,7 +144,7 @@ func TestStepOutlivesARestartOfTemporal(t *testing.T) {
 	<-arrived
 	temporalServer.Kill()
 	// Long enough for many beats to fail, each in its own way.
-	time.Sleep(1500 * time.Millisecond)
+	<-time.After(1500 * time.Millisecond)
 	temporaldevtest.Restart(t, temporalServer)
 	close(release)
 	var got activities.MCPCallResult

@@ -16,12 +16,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "goroutines of activities are left:\n%s\n", left)
 		code = 1
 	}
-	os.Exit(code)
+	os.Exit(code) //nolint:forbidigo // what TestMain is for
 }
 
 // leftOver returns the stacks of goroutines that do not end within patience.
 func leftOver(patience time.Duration) string {
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
 		buffer := make([]byte, 4<<20)
 		var left []string
 		for stack := range strings.SplitSeq(string(buffer[:runtime.Stack(buffer, true)]), "\n\n") {

@@ -140,8 +140,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 func (f *fixture) whole(result any) string {
 	f.t.Helper()
 	text := string(must(json.Marshal(result)))
-	var item = result
-	switch r := item.(type) {
+	switch r := result.(type) {
 	case activities.DiscoverResult:
 		text += string(must(f.blobs.Bytes(f.t.Context(), r.Item)))
 	case activities.MCPCallResult:

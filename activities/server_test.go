@@ -100,7 +100,7 @@ func (s *step) work(f *fixture, do func(workflow.Context) workflow.Future, call 
 // pending waits until the step's one activity is as ok wants it.
 func (s *step) pending(t *testing.T, what string, ok func(*workflowpb.PendingActivityInfo) bool) *workflowpb.PendingActivityInfo {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(20 * time.Millisecond) {
 		d, err := s.client.DescribeWorkflowExecution(t.Context(), s.run.GetID(), s.run.GetRunID())
 		if err != nil {
 			t.Fatalf("waiting for %s: %v", what, err)

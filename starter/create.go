@@ -85,8 +85,8 @@ func (s *Starter) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	if r.ContentLength > s.Limits.Body {
 		return nil, tooLargeError(s.Limits.Body)
 	}
-	conn := http.NewResponseController(w)
-	if err := conn.SetReadDeadline(time.Now().Add(s.bodyTimeout)); err != nil {
+	// It holds for the body alone: net/http lifts it when the body has been read, and watches whether the client stays.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.bodyTimeout)); err != nil {
 		return nil, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.Limits.Body))
@@ -97,8 +97,7 @@ func (s *Starter) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	case err != nil:
 		return nil, responses.Invalid("", "the request body ended early, or took longer than %v", s.bodyTimeout)
 	}
-	// From here on a read means only that the client is still there, which may take as long as the run.
-	return body, conn.SetReadDeadline(time.Time{})
+	return body, nil
 }
 
 // start begins the run. When it returns without an error, the run is Temporal's to finish. A client that leaves in the middle does

@@ -85,7 +85,7 @@ func deadAddress(t *testing.T) string {
 }
 
 // handlers serves routes of a starter that Run does not manage.
-func handlers(t *testing.T, s *Starter, h http.Handler) *httptest.Server {
+func handlers(t *testing.T, h http.Handler) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
@@ -168,7 +168,7 @@ func requireSearchAttributes(t *testing.T, c client.Client) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 	}
 }
 
@@ -267,7 +267,7 @@ func (b *logBuffer) String() string {
 // await waits until the log holds text.
 func (b *logBuffer) await(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !strings.Contains(b.String(), text); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !strings.Contains(b.String(), text); <-time.After(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log does not say %q:\n%s", text, b.String())
 		}

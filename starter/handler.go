@@ -94,13 +94,11 @@ func (s *Starter) writeJSON(w http.ResponseWriter, r *http.Request, status int, 
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	conn := http.NewResponseController(w)
-	err := conn.SetWriteDeadline(time.Now().Add(s.answerTimeout))
+	// net/http lifts it after the answer.
+	err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.answerTimeout))
 	w.WriteHeader(status)
 	_, writeErr := w.Write(body)
-	// The deadline is this answer's and not the connection's.
-	err = errors.Join(err, writeErr, conn.Flush(), conn.SetWriteDeadline(time.Time{}))
-	if err != nil {
+	if err := errors.Join(err, writeErr); err != nil {
 		s.Logger.DebugContext(r.Context(), "answer not delivered", "request", requestID(w), "error", err)
 	}
 }

@@ -127,7 +127,7 @@ func (r *rig) started(t *testing.T) string {
 // status waits until a run is no longer as it was.
 func (r *rig) status(t *testing.T, id string, not enumspb.WorkflowExecutionStatus) enumspb.WorkflowExecutionStatus {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
 		d, err := r.temporal.DescribeWorkflowExecution(t.Context(), id, "")
 		if err != nil {
 			t.Fatal(err)

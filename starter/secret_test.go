@@ -67,16 +67,19 @@ func TestSecretsStayInside(t *testing.T) {
 	}{
 		{
 			"all goes well", "tools/call", echo,
-			[]modeltest.Reply{modeltest.Calls(modeltest.Call{Name: "docs__t", Arguments: "{}"}), modeltest.Text("answer")}, 200,
+			[]modeltest.Reply{modeltest.Calls(modeltest.Call{Name: "docs__t", Arguments: "{}"}), modeltest.Text("answer")},
+			200,
 		},
 		{
 			"a call fails", "tools/call", mcptest.Cut("", ""),
-			[]modeltest.Reply{modeltest.Calls(modeltest.Call{Name: "docs__t", Arguments: "{}"}), modeltest.Text("answer")}, 200,
+			[]modeltest.Reply{modeltest.Calls(modeltest.Call{Name: "docs__t", Arguments: "{}"}), modeltest.Text("answer")},
+			200,
 		},
 		{"discovery fails", "initialize", mcptest.Status(http.StatusUnauthorized), nil, 424},
 		{
 			"the model fails", "tools/call", echo,
-			[]modeltest.Reply{modeltest.Status(400, nil, `{"error":{"message":"no good: `+modelCanary+`"}}`)}, 200,
+			[]modeltest.Reply{modeltest.Status(400, nil, `{"error":{"message":"no good: `+modelCanary+`"}}`)},
+			200,
 		},
 	}
 	for _, tt := range tests {

@@ -201,17 +201,20 @@ func TestComplete(t *testing.T) {
 		want func(*responses.Response)
 	}{
 		{
-			"completed", workflows.Outcome{Status: responses.ResponseCompleted},
+			"completed",
+			workflows.Outcome{Status: responses.ResponseCompleted},
 			func(r *responses.Response) { r.CompletedAt = &completed },
 		},
 		{
-			"incomplete", workflows.Outcome{Status: responses.ResponseIncomplete, Reason: responses.IncompleteMaxSteps},
+			"incomplete",
+			workflows.Outcome{Status: responses.ResponseIncomplete, Reason: responses.IncompleteMaxSteps},
 			func(r *responses.Response) {
 				r.IncompleteDetails = &responses.IncompleteDetails{Reason: responses.IncompleteMaxSteps}
 			},
 		},
 		{
-			"failed", workflows.Outcome{Status: responses.ResponseFailed, Error: &responses.RunError{Code: "c", Message: "m", Type: "t"}},
+			"failed",
+			workflows.Outcome{Status: responses.ResponseFailed, Error: &responses.RunError{Code: "c", Message: "m", Type: "t"}},
 			func(r *responses.Response) { r.Error = &responses.RunError{Code: "c", Message: "m", Type: "t"} },
 		},
 		{"cancelled", workflows.Outcome{Status: responses.ResponseCancelled}, func(*responses.Response) {}},

@@ -66,7 +66,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 			t.Parallel()
 			o, log := newOptions(t)
 			s := newStarter(t.Context(), t.Context(), o)
-			server := handlers(t, s, s.guarded(s.handle(func(http.ResponseWriter, *http.Request) error { return tt.fail() })))
+			server := handlers(t, s.guarded(s.handle(func(http.ResponseWriter, *http.Request) error { return tt.fail() })))
 			got, err := do(t.Context(), http.MethodGet, server.URL+"/path?query=hidden", http.NoBody)
 			if err != nil {
 				t.Fatal(err)
@@ -110,7 +110,7 @@ func TestPanicIsLoggedWithItsPlace(t *testing.T) {
 	t.Parallel()
 	o, log := newOptions(t)
 	s := newStarter(t.Context(), t.Context(), o)
-	server := handlers(t, s, s.guarded(s.handle(func(http.ResponseWriter, *http.Request) error { panic("oops") })))
+	server := handlers(t, s.guarded(s.handle(func(http.ResponseWriter, *http.Request) error { panic("oops") })))
 	if _, err := do(t.Context(), http.MethodGet, server.URL, http.NoBody); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestAbortedHandlerClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	o, log := newOptions(t)
 	s := newStarter(t.Context(), t.Context(), o)
-	server := handlers(t, s, s.guarded(s.handle(func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) })))
+	server := handlers(t, s.guarded(s.handle(func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) })))
 	if got, err := do(t.Context(), http.MethodGet, server.URL, http.NoBody); err == nil {
 		t.Errorf("HTTP %d with %s", got.status, got.body)
 	}
@@ -141,7 +141,7 @@ func api(t *testing.T, change ...func(*Starter)) (url string, log *logBuffer) {
 	for _, c := range change {
 		c(s)
 	}
-	return handlers(t, s, s.routes()).URL, log
+	return handlers(t, s.routes()).URL, log
 }
 
 func TestAuthentication(t *testing.T) {
@@ -361,7 +361,7 @@ func TestSlowClientsEnd(t *testing.T) {
 		s := newStarter(t.Context(), t.Context(), o)
 		s.answerTimeout = 100 * time.Millisecond
 		left := make(chan struct{})
-		server := handlers(t, s, s.guarded(s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		server := handlers(t, s.guarded(s.handle(func(w http.ResponseWriter, r *http.Request) error {
 			defer close(left)
 			s.writeJSON(w, r, http.StatusOK, make([]byte, 64<<20))
 			return nil
@@ -377,27 +377,49 @@ func TestSlowClientsEnd(t *testing.T) {
 			t.Errorf("the log says %s", log)
 		}
 	})
-	// An answer's deadline must not end the next request on the same connection.
-	t.Run("pausing between requests", func(t *testing.T) {
+	// A body's deadline must not end a request that waits for its run, nor an answer's the next one on the connection.
+	t.Run("waiting", func(t *testing.T) {
 		t.Parallel()
-		url, _ := api(t, func(s *Starter) { s.answerTimeout, s.bodyTimeout = 50*time.Millisecond, 50*time.Millisecond })
-		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		o, _ := newOptions(t)
+		s := newStarter(t.Context(), t.Context(), o)
+		s.answerTimeout, s.bodyTimeout = 50*time.Millisecond, 50*time.Millisecond
+		wait := func(w http.ResponseWriter, r *http.Request) error {
+			if _, err := s.readBody(w, r); err != nil {
+				return err
+			}
+			select {
+			case <-r.Context().Done():
+				return errors.New("the client is taken to have left")
+			case <-time.After(200 * time.Millisecond):
+			}
+			s.writeJSON(w, r, http.StatusOK, []byte("{}"))
+			return nil
+		}
+		stream := func(w http.ResponseWriter, _ *http.Request) error {
+			_, err := io.WriteString(w, "not JSON")
+			return err
+		}
+		mux := http.NewServeMux()
+		mux.Handle("/wait", s.handle(wait))
+		mux.Handle("/stream", s.handle(stream))
+		server := handlers(t, s.guarded(mux))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 		in := bufio.NewReader(conn)
-		for range 2 {
-			fmt.Fprintf(conn, "POST /v1/responses HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 2\r\n\r\n[]", apiKey)
+		for _, path := range []string{"/wait", "/stream"} {
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]", path)
 			resp, err := http.ReadResponse(in, nil)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("%s: %v", path, err)
 			}
-			if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusBadRequest {
-				t.Errorf("HTTP %d, error %v", resp.StatusCode, err)
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+				t.Errorf("%s: HTTP %d, error %v", path, resp.StatusCode, err)
 			}
 			resp.Body.Close()
-			time.Sleep(100 * time.Millisecond) // longer than either deadline
+			<-time.After(100 * time.Millisecond) // longer than either deadline
 		}
 	})
 }

@@ -42,15 +42,9 @@ const (
 
 // Run works until ctx ends, then stops gracefully and returns nil. A server that cannot be reached yet is waited for.
 func Run(ctx context.Context, c client.Client, steps *activities.Activities, o Options) error {
-	if err := awaitServer(ctx, c, o.Logger); err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return nil
-	}
 	failed := make(chan error, 1)
-	w := newWorker(c, steps, o, func(err error) { failed <- err })
-	if err := w.Start(); err != nil {
+	w, err := start(ctx, c, steps, o, func(err error) { failed <- err })
+	if w == nil || err != nil {
 		return err
 	}
 	o.Logger.InfoContext(ctx, "worker started", "task_queue", o.TaskQueue)
@@ -62,6 +56,41 @@ func Run(ctx context.Context, c client.Client, steps *activities.Activities, o O
 	case err := <-failed:
 		return err
 	}
+}
+
+// start returns a worker that has started, or nil if ctx ended before. It tries until the server can be reached, and gives up only
+// on an answer that waiting does not change.
+func start(ctx context.Context, c client.Client, steps *activities.Activities, o Options, onFatal func(error)) (worker.Worker, error) {
+	for wait := firstReconnect; ; wait = min(2*wait, lastReconnect) {
+		_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
+		if err == nil {
+			w := newWorker(c, steps, o, onFatal)
+			if err = w.Start(); err == nil {
+				return w, nil
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil
+		case final(err):
+			return nil, err
+		}
+		o.Logger.WarnContext(ctx, "Temporal cannot be reached, waiting", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// final reports whether the server was reached and refuses this worker.
+func final(err error) bool {
+	var (
+		denied    *serviceerror.PermissionDenied
+		namespace *serviceerror.NamespaceNotFound
+		invalid   *serviceerror.InvalidArgument
+	)
+	return errors.As(err, &denied) || errors.As(err, &namespace) || errors.As(err, &invalid)
 }
 
 // newWorker returns a worker that knows every workflow and activity. It calls onFatal at most once.
@@ -78,23 +107,4 @@ func newWorker(c client.Client, steps *activities.Activities, o Options, onFatal
 	w.RegisterWorkflowWithOptions(workflows.Response, workflow.RegisterOptions{Name: workflows.ResponseName})
 	steps.Register(w)
 	return w
-}
-
-// awaitServer returns once the server answers, or when ctx ends. It gives up only on an answer that waiting does not change.
-func awaitServer(ctx context.Context, c client.Client, logger *slog.Logger) error {
-	for wait := firstReconnect; ; wait = min(2*wait, lastReconnect) {
-		_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
-		var denied *serviceerror.PermissionDenied
-		if err == nil || ctx.Err() != nil {
-			return nil
-		}
-		if errors.As(err, &denied) {
-			return err
-		}
-		logger.WarnContext(ctx, "Temporal cannot be reached, waiting", "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
-	}
 }

@@ -145,6 +145,11 @@ func TestStopWaitsForStepsUnderWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
+	select {
+	case err := <-ended:
+		t.Fatalf("the worker did not wait: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
 	close(release)
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -336,7 +341,7 @@ func (b *logBuffer) String() string {
 // await waits until the log holds text.
 func (b *logBuffer) await(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !strings.Contains(b.String(), text); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !strings.Contains(b.String(), text); <-time.After(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log does not say %q:\n%s", text, b.String())
 		}

@@ -78,7 +78,7 @@ func runDev(cmd *cobra.Command, ports devPorts) (err error) {
 		return err
 	}
 	// First of all the address that is most likely to be taken: to find out after the Temporal server has started would be late.
-	listener, err := listen(c.HTTP.Address, "--http")
+	listener, err := listen(c.HTTP.Address)
 	if err != nil {
 		return err
 	}

@@ -195,16 +195,16 @@ func TestEveryBoundFlagHasAKey(t *testing.T) {
 
 func TestTakenAddress(t *testing.T) {
 	t.Parallel()
-	l, err := listen("127.0.0.1:0", "--http")
+	l, err := listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	address := l.Addr().String()
-	if _, err := listen(address, "--http"); text(err) != address+" is already in use; choose another address with --http" {
+	if _, err := listen(address); text(err) != address+" is already in use; choose another address with --http" {
 		t.Errorf("error %v", err)
 	}
-	if _, err := listen("127.0.0.1:http-no-such", "--http"); err == nil {
+	if _, err := listen("127.0.0.1:http-no-such"); err == nil {
 		t.Error("no error from an address that does not exist")
 	}
 	if _, err := net.Dial("tcp", address); err != nil {

@@ -109,10 +109,11 @@ func certificates(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// slowestHeartbeat bounds how late a cancellation reaches a running step, however long the heartbeat timeout is.
-const slowestHeartbeat = time.Second
+// heartbeatEvery lets two beats be lost before the timeout, and a cancellation reach a running step within a second.
+func heartbeatEvery(timeout time.Duration) time.Duration { return min(timeout/3, time.Second) }
 
-// maxListedTools bounds the tools that one server may list.
+// maxListedTools bounds the tools that one server may list. It is far more than a model may be offered, since a request can choose
+// among them.
 const maxListedTools = 1024
 
 // newActivities also returns a function that closes what the activities hold open.
@@ -129,6 +130,7 @@ func newActivities(c config.Config, blobs *blob.Store, sealer *secret.Sealer, ca
 		MaxListBytes:   int64(c.Limits.ListBytes),
 		MaxCallBytes:   int64(c.Limits.CallBytes),
 		MaxSchemaBytes: int(c.Limits.SchemaBytes),
+		MaxTools:       maxListedTools,
 		// The limit per server is one of each run. Between runs, only the worker's own size bounds what a server gets.
 		PerServerConcurrency: c.Worker.MaxConcurrentActivities,
 		Version:              version(),
@@ -140,7 +142,7 @@ func newActivities(c config.Config, blobs *blob.Store, sealer *secret.Sealer, ca
 	models := model.New(model.Options{Catalog: catalog, RootCAs: roots, Logger: logger})
 	steps, err := activities.New(activities.Options{
 		Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger,
-		HeartbeatEvery: min(c.Limits.Model.Heartbeat/3, slowestHeartbeat),
+		HeartbeatEvery: heartbeatEvery(c.Limits.Model.Heartbeat),
 		ModelTimeout:   c.Limits.Model.Timeout,
 		MaxToolOutput:  int(c.Limits.ToolOutputToModel),
 	})

@@ -57,7 +57,7 @@ func runStarter(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := listen(c.HTTP.Address, "--http")
+	listener, err := listen(c.HTTP.Address)
 	if err != nil {
 		return err
 	}
@@ -65,11 +65,11 @@ func runStarter(cmd *cobra.Command, _ []string) error {
 	return starter.Run(cmd.Context(), listener, options)
 }
 
-// listen says which flag to change when an address is taken.
-func listen(address, flag string) (net.Listener, error) {
+// listen says what to change when an address is taken.
+func listen(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s is already in use; choose another address with %s", address, flag)
+		return nil, fmt.Errorf("%s is already in use; choose another address with --http", address)
 	}
 	return l, err
 }

@@ -87,7 +87,7 @@ func awaitGoroutines(t *testing.T, n int) {
 			stacks := make([]byte, 1<<20)
 			t.Fatalf("%d goroutines, want at most %d:\n%s", runtime.NumGoroutine(), n, stacks[:runtime.Stack(stacks, true)])
 		}
-		time.Sleep(5 * time.Millisecond) // polling; there is no event to wait for
+		<-time.After(5 * time.Millisecond) // polling; there is no event to wait for
 	}
 }
 
