@@ -210,15 +210,21 @@ func TestEndings(t *testing.T) {
 		{"length", []turn{finish("length", 5)}, nil, responses.ResponseIncomplete, responses.IncompleteMaxOutputTokens},
 		{"filter", []turn{finish("content_filter", 5)}, nil, responses.ResponseIncomplete, responses.IncompleteContentFilter},
 		{
-			"tokens used up", []turn{finish("stop", 100)}, func(in *ResponseInput) { in.MaxOutputTokens = &limit },
+			"tokens used up",
+			[]turn{finish("stop", 100)},
+			func(in *ResponseInput) { in.MaxOutputTokens = &limit },
 			responses.ResponseIncomplete, responses.IncompleteMaxOutputTokens,
 		},
 		{
-			"steps used up", []turn{asksFor("a.1"), asksFor("a.2")}, func(in *ResponseInput) { in.MaxSteps = 2 },
+			"steps used up",
+			[]turn{asksFor("a.1"), asksFor("a.2")},
+			func(in *ResponseInput) { in.MaxSteps = 2 },
 			responses.ResponseIncomplete, responses.IncompleteMaxSteps,
 		},
 		{
-			"answer in the last step", []turn{asksFor("a.1"), says("answer")}, func(in *ResponseInput) { in.MaxSteps = 2 },
+			"answer in the last step",
+			[]turn{asksFor("a.1"), says("answer")},
+			func(in *ResponseInput) { in.MaxSteps = 2 },
 			responses.ResponseCompleted, "",
 		},
 	}

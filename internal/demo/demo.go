@@ -99,7 +99,9 @@ func (s *Server) Run(ctx context.Context) error {
 		// A client that does not read its stream must not keep the process alive.
 		err = s.http.Close()
 	}
-	<-served
+	if err := <-served; err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("demo: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}

@@ -16,30 +16,44 @@ func TestFillerValues(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, schema, want string }{
 		{"empty", `{}`, `"the list"`},
-		{"numbers in order", `{"type":"object","properties":{"b":{"type":"number"},"a":{"type":"integer"},"c":{"type":"integer"}},"required":["a","b","c"]}`,
-			`{"a":2,"b":40.5,"c":1}`},
+		{
+			"numbers in order", `{"type":"object","properties":{"b":{"type":"number"},"a":{"type":"integer"},"c":{"type":"integer"}},"required":["a","b","c"]}`,
+			`{"a":2,"b":40.5,"c":1}`,
+		},
 		{"bounds", `{"type":"array","items":{"type":"integer","exclusiveMinimum":2,"maximum":9},"minItems":3}`, `[3,9,3]`},
 		{"step", `{"type":"number","multipleOf":5}`, `5`},
-		{"strings", `{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"string","maxLength":3}},"required":["a","b"]}`,
-			`{"a":"the list","b":"tex"}`},
+		{
+			"strings", `{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"string","maxLength":3}},"required":["a","b"]}`,
+			`{"a":"the list","b":"tex"}`,
+		},
 		{"minimum length", `{"type":"object","properties":{"a":{"type":"string","minLength":10}},"required":["a"]}`, `{"a":"the list.."}`},
-		{"repository", `{"type":"object","properties":{"owner":{"type":"string"},"repo":{"type":"string"}},"required":["repo"]}`,
-			`{"owner":"a","repo":"b"}`},
+		{
+			"repository", `{"type":"object","properties":{"owner":{"type":"string"},"repo":{"type":"string"}},"required":["repo"]}`,
+			`{"owner":"a","repo":"b"}`,
+		},
 		{"full repository", `{"type":"object","properties":{"repo_name":{"type":"string"}},"required":["repo_name"]}`, `{"repo_name":"a/b"}`},
-		{"string or list", `{"type":"object","properties":{"repoName":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"required":["repoName"]}`,
-			`{"repoName":"a/b"}`},
+		{
+			"string or list", `{"type":"object","properties":{"repoName":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"required":["repoName"]}`,
+			`{"repoName":"a/b"}`,
+		},
 		{"URL", `{"type":"object","properties":{"url":{"type":"string"}},"required":["url"]}`, `{"url":"https://example.org/x?y=1"}`},
-		{"enums", `{"type":"object","properties":{"p":{"enum":["LOW","HIGH"]},"q":{"enum":["x","y"]},"r":{"enum":["x","y"],"default":"y"},"s":{"enum":["x"]}},"required":["p","q","r"]}`,
-			`{"p":"HIGH","q":"x","r":"y"}`},
+		{
+			"enums", `{"type":"object","properties":{"p":{"enum":["LOW","HIGH"]},"q":{"enum":["x","y"]},"r":{"enum":["x","y"],"default":"y"},"s":{"enum":["x"]}},"required":["p","q","r"]}`,
+			`{"p":"HIGH","q":"x","r":"y"}`,
+		},
 		{"optional enum", `{"type":"object","properties":{"p":{"enum":["LOW","HIGH"]}}}`, `{"p":"HIGH"}`},
 		{"constant", `{"const":{"a":[1]}}`, `{"a":[1]}`},
 		{"nullable", `{"type":["null","boolean"]}`, `false`},
 		{"null option", `{"anyOf":[{"type":"null"},{"type":"integer"}]}`, `2`},
-		{"nested", `{"type":"object","properties":{"o":{"type":"object","properties":{"l":{"type":"array","items":{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}}},"required":["l"]}},"required":["o"]}`,
-			`{"o":{"l":[{"n":2}]}}`},
+		{
+			"nested", `{"type":"object","properties":{"o":{"type":"object","properties":{"l":{"type":"array","items":{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}}},"required":["l"]}},"required":["o"]}`,
+			`{"o":{"l":[{"n":2}]}}`,
+		},
 		{"reference", `{"type":"object","properties":{"a":{"$ref":"#/$defs/n"}},"required":["a"],"$defs":{"n":{"type":"integer"}}}`, `{"a":2}`},
-		{"all of", `{"allOf":[{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]},{"properties":{"b":{"type":"boolean"}},"required":["b"]}]}`,
-			`{"a":2,"b":false}`},
+		{
+			"all of", `{"allOf":[{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]},{"properties":{"b":{"type":"boolean"}},"required":["b"]}]}`,
+			`{"a":2,"b":false}`,
+		},
 		{"date", `{"type":"string","format":"date-time"}`, `"2026-01-01T00:00:00Z"`},
 		{"default", `{"type":"string","default":"main"}`, `"main"`},
 	} {

@@ -124,8 +124,10 @@ func TestWikiCalls(t *testing.T) {
 		{"contents", "read_wiki_contents", `{"repoName":"Perdure"}`, "# When something fails", false},
 		{"introduction", "ask_question", `{"repoName":"perdure/perdure","question":"?"}`, "self-hosted Agent API", false},
 		{"question", "ask_question", `{"repoName":"me/perdure","question":"What happens when a tool call fails?"}`, "424", false},
-		{"other repository", "ask_question", `{"repoName":"perplexityai/perplexity-py","question":"What does it do?"}`,
-			"no documentation of `perplexityai/perplexity-py`", false},
+		{
+			"other repository", "ask_question", `{"repoName":"perplexityai/perplexity-py","question":"What does it do?"}`,
+			"no documentation of `perplexityai/perplexity-py`", false,
+		},
 		{"URL", "read_wiki_structure", `{"repoName":"https://github.com/a/b"}`, "`a/b`", false},
 		{"no repository", "read_wiki_contents", `{"repoName":"everything, please"}`, "owner/repo", true},
 		{"missing argument", "ask_question", `{"repoName":"a/b"}`, "question", true},
@@ -205,26 +207,40 @@ func TestGitHubCalls(t *testing.T) {
 		want                  string
 		failed                bool
 	}{
-		{"open issues", "list_issues", `{"owner":"a","repo":"b","state":"OPEN","orderBy":"CREATED_AT","direction":"DESC"}`,
+		{
+			"open issues", "list_issues", `{"owner":"a","repo":"b","state":"OPEN","orderBy":"CREATED_AT","direction":"DESC"}`,
 			`{"issues":[{"number":3,"title":"Document the authentication header","state":"OPEN"},` +
-				`{"number":2,"title":"Retry requests that fail with status 503","state":"OPEN"}],"totalCount":2,` + note, false},
-		{"closed issues", "list_issues", `{"owner":"a","repo":"b","state":"CLOSED","direction":"ASC"}`,
-			`{"issues":[{"number":1,"title":"Add a getting-started guide","state":"CLOSED"}],"totalCount":1,` + note, false},
-		{"issue", "issue_read", `{"method":"get","owner":"a","repo":"b","issue_number":2}`,
+				`{"number":2,"title":"Retry requests that fail with status 503","state":"OPEN"}],"totalCount":2,` + note, false,
+		},
+		{
+			"closed issues", "list_issues", `{"owner":"a","repo":"b","state":"CLOSED","direction":"ASC"}`,
+			`{"issues":[{"number":1,"title":"Add a getting-started guide","state":"CLOSED"}],"totalCount":1,` + note, false,
+		},
+		{
+			"issue", "issue_read", `{"method":"get","owner":"a","repo":"b","issue_number":2}`,
 			`{"number":2,"title":"Retry requests that fail with status 503","state":"OPEN","body":"Today the first 503 ends the whole run.",` +
-				note, false},
+				note, false,
+		},
 		{"comments", "issue_read", `{"method":"get_comments","owner":"a","repo":"b","issue_number":2}`, `{"comments":[],` + note, false},
-		{"no such issue", "issue_read", `{"method":"get","owner":"a","repo":"b","issue_number":60}`,
-			"a/b has no issue #60; list_issues shows those that exist", true},
-		{"not a repository", "list_issues", `{"owner":"a b","repo":"c"}`,
-			"owner and repo must together name a repository, for example perdure and perdure", true},
-		{"search", "search_repositories", `{"query":"durable workflows"}`,
+		{
+			"no such issue", "issue_read", `{"method":"get","owner":"a","repo":"b","issue_number":60}`,
+			"a/b has no issue #60; list_issues shows those that exist", true,
+		},
+		{
+			"not a repository", "list_issues", `{"owner":"a b","repo":"c"}`,
+			"owner and repo must together name a repository, for example perdure and perdure", true,
+		},
+		{
+			"search", "search_repositories", `{"query":"durable workflows"}`,
 			`{"total_count":1,"items":[{"full_name":"perdure/perdure",` +
-				`"description":"A self-hosted Agent API whose every response is a durable Temporal workflow"}],` + note, false},
+				`"description":"A self-hosted Agent API whose every response is a durable Temporal workflow"}],` + note, false,
+		},
 		{"search in vain", "search_repositories", `{"query":"pelicans"}`, `{"total_count":0,"items":[],` + note, false},
 		{"branches", "list_branches", `{"owner":"a","repo":"b"}`, `{"branches":["main"],` + note, false},
-		{"no such file", "get_file_contents", `{"owner":"a","repo":"b","path":"x"}`,
-			"the demo server has no such file; every repository has a README.md", true},
+		{
+			"no such file", "get_file_contents", `{"owner":"a","repo":"b","path":"x"}`,
+			"the demo server has no such file; every repository has a README.md", true,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

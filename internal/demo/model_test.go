@@ -110,41 +110,61 @@ func TestModelPicksTools(t *testing.T) {
 		name, prompt, more string
 		want               []string
 	}{
-		{"seed: DeepWiki", askPrompt, "",
-			[]string{`deepwiki__ask_question {"question":"` + askPrompt + `","repoName":"perplexityai/perplexity-py"}`}},
-		{"seed: GitHub", issuesPrompt, "",
-			[]string{`github__list_issues {"owner":"perplexityai","repo":"perplexity-py"}`}},
-		{"a number", "Use GitHub to read issue #60 of https://github.com/a/b.", "",
-			[]string{`github__issue_read {"issue_number":60,"method":"Use GitHub to read issue #60 of https://github.com/a/b.","owner":"a","repo":"b"}`}},
-		{"no server named", "Which topics does the documentation of a/b have?", "",
-			[]string{`deepwiki__read_wiki_structure {"repoName":"a/b"}`}},
-		{"a quotation", `Search repositories for "durable agents"`, "",
-			[]string{`github__search_repositories {"query":"durable agents"}`}},
-		{"several repositories", `Use deepwiki to answer "why?" for a/b, c/d, e/f, g/h and i/j`, "",
+		{
+			"seed: DeepWiki", askPrompt, "",
+			[]string{`deepwiki__ask_question {"question":"` + askPrompt + `","repoName":"perplexityai/perplexity-py"}`},
+		},
+		{
+			"seed: GitHub", issuesPrompt, "",
+			[]string{`github__list_issues {"owner":"perplexityai","repo":"perplexity-py"}`},
+		},
+		{
+			"a number", "Use GitHub to read issue #60 of https://github.com/a/b.", "",
+			[]string{`github__issue_read {"issue_number":60,"method":"Use GitHub to read issue #60 of https://github.com/a/b.","owner":"a","repo":"b"}`},
+		},
+		{
+			"no server named", "Which topics does the documentation of a/b have?", "",
+			[]string{`deepwiki__read_wiki_structure {"repoName":"a/b"}`},
+		},
+		{
+			"a quotation", `Search repositories for "durable agents"`, "",
+			[]string{`github__search_repositories {"query":"durable agents"}`},
+		},
+		{
+			"several repositories", `Use deepwiki to answer "why?" for a/b, c/d, e/f, g/h and i/j`, "",
 			[]string{
 				`deepwiki__ask_question {"question":"why?","repoName":"a/b"}`,
 				`deepwiki__ask_question {"question":"why?","repoName":"c/d"}`,
 				`deepwiki__ask_question {"question":"why?","repoName":"e/f"}`,
 				`deepwiki__ask_question {"question":"why?","repoName":"g/h"}`,
-			}},
-		{"not in parallel", `Use deepwiki to answer "why?" for a/b and c/d`, `,"parallel_tool_calls":false`,
-			[]string{`deepwiki__ask_question {"question":"why?","repoName":"a/b"}`}},
-		{"both servers", "Ask both: DeepWiki to describe a/b, GitHub to list its issues", "",
+			},
+		},
+		{
+			"not in parallel", `Use deepwiki to answer "why?" for a/b and c/d`, `,"parallel_tool_calls":false`,
+			[]string{`deepwiki__ask_question {"question":"why?","repoName":"a/b"}`},
+		},
+		{
+			"both servers", "Ask both: DeepWiki to describe a/b, GitHub to list its issues", "",
 			[]string{
 				`github__list_issues {"owner":"a","repo":"b"}`,
 				`deepwiki__ask_question {"question":"Ask both: DeepWiki to describe a/b, GitHub to list its issues","repoName":"a/b"}`,
-			}},
-		{"both tools", "Use GitHub both to list issues of a/b and to search repositories", "",
+			},
+		},
+		{
+			"both tools", "Use GitHub both to list issues of a/b and to search repositories", "",
 			[]string{
 				`github__list_issues {"owner":"a","repo":"b"}`,
 				`github__search_repositories {"query":"Use GitHub both to list issues of a/b and to search repositories"}`,
-			}},
+			},
+		},
 		{"nothing fits", "Good morning!", "", nil},
 		{"a chance word", "Tell me a joke", "", nil},
 		{"none", askPrompt, `,"tool_choice":"none"`, nil},
 		{"required", "Good morning!", `,"tool_choice":"required"`, []string{`github__search_repositories {"query":"Good morning!"}`}},
-		{"one function", askPrompt, `,"tool_choice":{"type":"function","function":{"name":"deepwiki__read_wiki_contents"}}`,
-			[]string{`deepwiki__read_wiki_contents {"repoName":"perplexityai/perplexity-py"}`}},
+		{
+			"one function", askPrompt, `,"tool_choice":{"type":"function","function":{"name":"deepwiki__read_wiki_contents"}}`,
+			[]string{`deepwiki__read_wiki_contents {"repoName":"perplexityai/perplexity-py"}`},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -196,24 +216,42 @@ func TestModelAnswers(t *testing.T) {
 		name, more string // more follows the user's message
 		want       string
 	}{
-		{"tool output", turn("a", "deepwiki__ask_question", "It is a **library**.\nIt has tests."),
-			"I asked the tool `ask_question`. It answered:\n\n> It is a **library**.\n> It has tests.\n\n" + notice},
-		{"long output", turn("a", "deepwiki__ask_question", long),
-			"I asked the tool `ask_question`. It answered:\n\n> " + strings.TrimSpace(long[:600]) + " …\n\n" + notice},
-		{"failure", turn("a", "deepwiki__ask_question", "The tool call failed: no such repository"),
-			"The tool `ask_question` failed, so I cannot answer from it. It said:\n\n> The tool call failed: no such repository\n\n" + notice},
-		{"failure in JSON", turn("a", "deepwiki__ask_question", `{\"error\":\"no\"}`),
-			"The tool `ask_question` failed, so I cannot answer from it. It said:\n\n> {\"error\":\"no\"}\n\n" + notice},
-		{"about errors", turn("a", "deepwiki__ask_question", "Error handling is in errors.go."),
-			"I asked the tool `ask_question`. It answered:\n\n> Error handling is in errors.go.\n\n" + notice},
-		{"no output", turn("a", "deepwiki__ask_question", " "),
-			"The tool `ask_question` returned no text.\n\n" + notice},
-		{"two calls", turn("a", "deepwiki__ask_question", "One.") + turn("b", "github__list_issues", "Two."),
-			"I asked the tool `ask_question`. It answered:\n\n> One.\n\nI asked the tool `list_issues`. It answered:\n\n> Two.\n\n" + notice},
-		{"call without output", `,{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}`,
-			"I called the tool `f` but have not seen its output.\n\n" + notice},
-		{"a new question", turn("a", "deepwiki__ask_question", "One.") + `,{"role":"user","content":[{"type":"text","text":"Thank you."}]}`,
-			"Your message was: Thank you.\n\nI am a script that knows nothing by itself, and none of the 6 offered tools seems to fit it.\n\n" + notice},
+		{
+			"tool output", turn("a", "deepwiki__ask_question", "It is a **library**.\nIt has tests."),
+			"I asked the tool `ask_question`. It answered:\n\n> It is a **library**.\n> It has tests.\n\n" + notice,
+		},
+		{
+			"long output", turn("a", "deepwiki__ask_question", long),
+			"I asked the tool `ask_question`. It answered:\n\n> " + strings.TrimSpace(long[:600]) + " …\n\n" + notice,
+		},
+		{
+			"failure", turn("a", "deepwiki__ask_question", "The tool call failed: no such repository"),
+			"The tool `ask_question` failed, so I cannot answer from it. It said:\n\n> The tool call failed: no such repository\n\n" + notice,
+		},
+		{
+			"failure in JSON", turn("a", "deepwiki__ask_question", `{\"error\":\"no\"}`),
+			"The tool `ask_question` failed, so I cannot answer from it. It said:\n\n> {\"error\":\"no\"}\n\n" + notice,
+		},
+		{
+			"about errors", turn("a", "deepwiki__ask_question", "Error handling is in errors.go."),
+			"I asked the tool `ask_question`. It answered:\n\n> Error handling is in errors.go.\n\n" + notice,
+		},
+		{
+			"no output", turn("a", "deepwiki__ask_question", " "),
+			"The tool `ask_question` returned no text.\n\n" + notice,
+		},
+		{
+			"two calls", turn("a", "deepwiki__ask_question", "One.") + turn("b", "github__list_issues", "Two."),
+			"I asked the tool `ask_question`. It answered:\n\n> One.\n\nI asked the tool `list_issues`. It answered:\n\n> Two.\n\n" + notice,
+		},
+		{
+			"call without output", `,{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}`,
+			"I called the tool `f` but have not seen its output.\n\n" + notice,
+		},
+		{
+			"a new question", turn("a", "deepwiki__ask_question", "One.") + `,{"role":"user","content":[{"type":"text","text":"Thank you."}]}`,
+			"Your message was: Thank you.\n\nI am a script that knows nothing by itself, and none of the 6 offered tools seems to fit it.\n\n" + notice,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -18,22 +18,34 @@ func TestNewcomersPath(t *testing.T) {
 	}
 	offered := offer(t, sessions)
 	for _, tt := range []struct{ prompt, call, answer string }{
-		{askPrompt, `deepwiki__ask_question {"question":"` + askPrompt + `","repoName":"perplexityai/perplexity-py"}`,
-			"> This is Perdure's demo server. It has no documentation of `perplexityai/perplexity-py`"},
-		{issuesPrompt, `github__list_issues {"owner":"perplexityai","repo":"perplexity-py","state":"OPEN"}`,
-			`> {"issues":[{"number":3,"title":"Document the authentication header","state":"OPEN"}`},
-		{"Use DeepWiki to explain what perdure/perdure does.",
+		{
+			askPrompt, `deepwiki__ask_question {"question":"` + askPrompt + `","repoName":"perplexityai/perplexity-py"}`,
+			"> This is Perdure's demo server. It has no documentation of `perplexityai/perplexity-py`",
+		},
+		{
+			issuesPrompt, `github__list_issues {"owner":"perplexityai","repo":"perplexity-py","state":"OPEN"}`,
+			`> {"issues":[{"number":3,"title":"Document the authentication header","state":"OPEN"}`,
+		},
+		{
+			"Use DeepWiki to explain what perdure/perdure does.",
 			`deepwiki__ask_question {"question":"Use DeepWiki to explain what perdure/perdure does.","repoName":"perdure/perdure"}`,
-			"> Perdure is a self-hosted Agent API"},
-		{"Use GitHub to read issue 2 of perdure/perdure.",
+			"> Perdure is a self-hosted Agent API",
+		},
+		{
+			"Use GitHub to read issue 2 of perdure/perdure.",
 			`github__issue_read {"issue_number":2,"method":"get","owner":"perdure","repo":"perdure"}`,
-			`> {"number":2,"title":"Retry requests`},
-		{"Use GitHub to read issue 99 of perdure/perdure.",
+			`> {"number":2,"title":"Retry requests`,
+		},
+		{
+			"Use GitHub to read issue 99 of perdure/perdure.",
 			`github__issue_read {"issue_number":99,"method":"get","owner":"perdure","repo":"perdure"}`,
-			"failed, so I cannot answer from it. It said:\n\n> The tool call failed: perdure/perdure has no issue #99"},
-		{`Use GitHub to create an issue "It rains" in perdure/examples.`,
+			"failed, so I cannot answer from it. It said:\n\n> The tool call failed: perdure/perdure has no issue #99",
+		},
+		{
+			`Use GitHub to create an issue "It rains" in perdure/examples.`,
 			`github__create_issue {"owner":"perdure","repo":"examples","title":"It rains"}`,
-			`> {"number":4,"title":"It rains","state":"OPEN"`},
+			`> {"number":4,"title":"It rains","state":"OPEN"`,
+		},
 	} {
 		t.Run(tt.prompt, func(t *testing.T) {
 			t.Parallel()

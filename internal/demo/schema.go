@@ -69,7 +69,7 @@ const (
 
 // roleOf guesses the role of a property of s.
 func (s schema) roleOf(name string) role {
-	switch kind := schema(s.properties().sub(name)).kind(); kind {
+	switch kind := s.properties().sub(name).kind(); kind {
 	case "integer", "number":
 		return roleNumber
 	case "string":

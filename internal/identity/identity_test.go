@@ -50,7 +50,8 @@ func TestNewKeyringRefuses(t *testing.T) {
 	}{
 		{"no user", map[identity.KeyHash]identity.Principal{{1}: {Organization: "o", Key: "laptop"}}, []string{`"laptop"`}},
 		{
-			"two faults", map[identity.KeyHash]identity.Principal{
+			"two faults",
+			map[identity.KeyHash]identity.Principal{
 				{1}: {User: "u", Key: "second"}, {2}: {Organization: "o", Key: "first"}, {3}: {Organization: "o", User: "u", Key: "fine"},
 			},
 			[]string{`"first", "second"`},

@@ -221,8 +221,10 @@ func (s *Server) newMCP() *mcp.Server {
 	type key struct {
 		Key string `json:"key"`
 	}
-	mcp.AddTool(server, &mcp.Tool{Name: "lookup", Description: "Looks a key up.",
-		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true}},
+	mcp.AddTool(server, &mcp.Tool{
+		Name: "lookup", Description: "Looks a key up.",
+		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
+	},
 		func(_ context.Context, _ *mcp.CallToolRequest, in key) (*mcp.CallToolResult, any, error) {
 			return textResult("value of " + in.Key), nil, nil
 		})
@@ -230,8 +232,10 @@ func (s *Server) newMCP() *mcp.Server {
 		Line string `json:"line"`
 	}
 	destructive := true
-	mcp.AddTool(server, &mcp.Tool{Name: "append", Description: "Appends a line to the log.",
-		Annotations: &mcp.ToolAnnotations{DestructiveHint: &destructive}},
+	mcp.AddTool(server, &mcp.Tool{
+		Name: "append", Description: "Appends a line to the log.",
+		Annotations: &mcp.ToolAnnotations{DestructiveHint: &destructive},
+	},
 		func(_ context.Context, req *mcp.CallToolRequest, in line) (*mcp.CallToolResult, any, error) {
 			s.append(req, in.Line)
 			return textResult("appended"), nil, nil

@@ -104,9 +104,13 @@ func TestStreamSendsHeaders(t *testing.T) {
 		n            int
 		header, want string
 	}{
-		{0, "Authorization", "Bearer " + apiKey}, {0, "Idempotency-Key", "resp_1-3"}, {0, "X-Team", "header-secret"},
-		{0, "Content-Type", "application/json"}, {0, "Accept-Encoding", ""},
-		{1, "Authorization", ""}, {1, "Idempotency-Key", ""},
+		{0, "Authorization", "Bearer " + apiKey},
+		{0, "Idempotency-Key", "resp_1-3"},
+		{0, "X-Team", "header-secret"},
+		{0, "Content-Type", "application/json"},
+		{0, "Accept-Encoding", ""},
+		{1, "Authorization", ""},
+		{1, "Idempotency-Key", ""},
 	} {
 		if got := requests[test.n].Header.Get(test.header); got != test.want {
 			t.Errorf("request %d: %s is %q, want %q", test.n, test.header, got, test.want)

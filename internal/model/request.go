@@ -1,7 +1,6 @@
 package model
 
 import (
-	"encoding/json"
 	"log/slog"
 
 	openai "github.com/sashabaranov/go-openai"
@@ -126,7 +125,7 @@ func responseFormat(format responses.Format, quirks Quirks) *openai.ChatCompleti
 		return &openai.ChatCompletionResponseFormat{
 			Type: openai.ChatCompletionResponseFormatTypeJSONSchema,
 			JSONSchema: &openai.ChatCompletionResponseFormatJSONSchema{
-				Name: format.Name, Description: format.Description, Schema: json.RawMessage(format.Schema),
+				Name: format.Name, Description: format.Description, Schema: format.Schema,
 				Strict: format.Strict != nil && *format.Strict,
 			},
 		}

@@ -29,21 +29,25 @@ func TestRequest(t *testing.T) {
 		"plain":    {Turn{}, Quirks{}, head + usage},
 		"no usage": {Turn{}, Quirks{NoStreamUsage: true}, head},
 		"zeros are sent": {
-			Turn{Temperature: ptr(0.0), TopP: ptr(0.0), PresencePenalty: ptr(0.0), FrequencyPenalty: ptr(-0.1)}, Quirks{},
+			Turn{Temperature: ptr(0.0), TopP: ptr(0.0), PresencePenalty: ptr(0.0), FrequencyPenalty: ptr(-0.1)},
+			Quirks{},
 			head + usage + `,"temperature":0,"top_p":0,"presence_penalty":0,"frequency_penalty":-0.1`,
 		},
 		"limits": {
-			Turn{MaxOutputTokens: ptr(100), Effort: "low", Verbosity: "high"}, Quirks{},
+			Turn{MaxOutputTokens: ptr(100), Effort: "low", Verbosity: "high"},
+			Quirks{},
 			head + usage + `,"max_completion_tokens":100,"reasoning_effort":"low","verbosity":"high"`,
 		},
 		"older limit": {Turn{MaxOutputTokens: ptr(100)}, Quirks{MaxTokensField: MaxTokens}, head + usage + `,"max_tokens":100`},
 		"tools": {
-			Turn{Tools: []Tool{tool, fn}, ParallelToolCalls: ptr(false), Choice: responses.ToolChoice{Mode: "required"}}, Quirks{StrictSchemas: true},
+			Turn{Tools: []Tool{tool, fn}, ParallelToolCalls: ptr(false), Choice: responses.ToolChoice{Mode: "required"}},
+			Quirks{StrictSchemas: true},
 			head + usage + `,"tools":[` + ghList + `,{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","properties":{}}}}],` +
 				`"parallel_tool_calls":false,"tool_choice":"required"`,
 		},
 		"one tool": {
-			Turn{Tools: []Tool{fn}, Choice: responses.ToolChoice{Mode: "required"}, ParallelToolCalls: ptr(true)}, Quirks{NoParallelToolCalls: true},
+			Turn{Tools: []Tool{fn}, Choice: responses.ToolChoice{Mode: "required"}, ParallelToolCalls: ptr(true)},
+			Quirks{NoParallelToolCalls: true},
 			head + usage + `,"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}],` +
 				`"tool_choice":{"type":"function","function":{"name":"f"}}`,
 		},
@@ -55,11 +59,13 @@ func TestRequest(t *testing.T) {
 		"text":        {Turn{Format: responses.Format{Type: "text"}}, Quirks{}, head + usage},
 		"JSON object": {Turn{Format: responses.Format{Type: "json_object"}}, Quirks{}, head + usage + `,"response_format":{"type":"json_object"}`},
 		"JSON schema": {
-			Turn{Format: schema}, Quirks{},
+			Turn{Format: schema},
+			Quirks{},
 			head + usage + `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","title":"T"},"strict":true}}`,
 		},
 		"JSON schema in words": {
-			Turn{Instructions: "Be kind.", Format: schema}, Quirks{NoJSONSchema: true},
+			Turn{Instructions: "Be kind.", Format: schema},
+			Quirks{NoJSONSchema: true},
 			`"model":"m","stream":true,"messages":[{"role":"system","content":"Be kind.\nAnswer with a JSON object that matches this JSON Schema, ` +
 				`and with nothing else:\n{\"type\":\"object\",\"title\":\"T\"}"},{"role":"user","content":"hi"}]` + usage + `,"response_format":{"type":"json_object"}`,
 		},

@@ -209,22 +209,22 @@ func checkCallIDs(r *reader, items []Item) {
 		switch it := item.(type) {
 		case *FunctionCall:
 			if calls[it.CallID] {
-				r.fail(Invalid(inputPlace(i, "call_id"), "two function calls have the call_id %q", clip(it.CallID)))
+				r.fail(Invalid(callIDPlace(i), "two function calls have the call_id %q", clip(it.CallID)))
 			}
 			calls[it.CallID] = true
 		case *FunctionCallOutput:
 			if !calls[it.CallID] {
-				r.fail(Invalid(inputPlace(i, "call_id"), "no earlier function_call has the call_id %q", clip(it.CallID)))
+				r.fail(Invalid(callIDPlace(i), "no earlier function_call has the call_id %q", clip(it.CallID)))
 			}
 			if answered[it.CallID] {
-				r.fail(Invalid(inputPlace(i, "call_id"), "the call %q is answered twice", clip(it.CallID)))
+				r.fail(Invalid(callIDPlace(i), "the call %q is answered twice", clip(it.CallID)))
 			}
 			answered[it.CallID] = true
 		}
 	}
 	for i, item := range items {
 		if call, ok := item.(*FunctionCall); ok && !answered[call.CallID] {
-			r.fail(Invalid(inputPlace(i, "call_id"), "no function_call_output answers the call %q", clip(call.CallID)))
+			r.fail(Invalid(callIDPlace(i), "no function_call_output answers the call %q", clip(call.CallID)))
 		}
 	}
 }

@@ -42,11 +42,13 @@ func TestDecodeItems(t *testing.T) {
 			[]responses.Item{
 				&responses.Message{Role: "user", Content: []responses.Part{
 					responses.InputText(""), responses.InputText("x"),
-					{Type: "input_image", ImageURL: "HTTPS://h/i.png", Detail: "low"}, {Type: "input_image", ImageURL: "data:image/png;base64,AA=="},
+					{Type: "input_image", ImageURL: "HTTPS://h/i.png", Detail: "low"},
+					{Type: "input_image", ImageURL: "data:image/png;base64,AA=="},
 				}},
 				&responses.Message{Role: "assistant", Content: []responses.Part{
 					{Type: "output_text", Text: "t", Annotations: []json.RawMessage{json.RawMessage(`{"type":"url_citation", "url":"u"}`)}},
-					responses.OutputText("u"), {Type: "refusal", Text: "no"},
+					responses.OutputText("u"),
+					{Type: "refusal", Text: "no"},
 				}},
 				&responses.Message{Role: "user", Content: []responses.Part{}},
 			},
@@ -90,7 +92,8 @@ func TestDecodeItems(t *testing.T) {
 			[]responses.Item{
 				&responses.MCPListTools{ID: "mcpl_1", ServerLabel: "s", Tools: []responses.MCPToolInfo{
 					{Name: "a", Description: "d", InputSchema: responses.Schema(`{"type": "object"}`), Annotations: &responses.ToolAnnotations{ReadOnly: true}},
-					{Name: "b"}, {Name: "c"},
+					{Name: "b"},
+					{Name: "c"},
 				}},
 				&responses.MCPListTools{ServerLabel: "t", Tools: []responses.MCPToolInfo{}, Error: ptr("no")},
 			},

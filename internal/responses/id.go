@@ -40,5 +40,5 @@ func (t ItemType) idPrefix() string {
 	}
 }
 
-// inputPlace names a member of the n-th input item, for errors.
-func inputPlace(n int, member string) string { return "input[" + strconv.Itoa(n) + "]." + member }
+// callIDPlace names the call_id of the n-th input item, for errors.
+func callIDPlace(n int) string { return "input[" + strconv.Itoa(n) + "].call_id" }

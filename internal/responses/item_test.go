@@ -32,7 +32,8 @@ func everyOutput() []responses.Item {
 			ID: "msg_1", Role: responses.RoleAssistant, Status: responses.StatusIncomplete, Phase: "commentary",
 			Content: []responses.Part{
 				{Type: responses.PartOutputText, Text: "t", Annotations: []json.RawMessage{json.RawMessage(`{"type":"url_citation","url":"u"}`)}},
-				responses.OutputText(""), {Type: responses.PartRefusal, Text: "no"},
+				responses.OutputText(""),
+				{Type: responses.PartRefusal, Text: "no"},
 			},
 		},
 		&responses.Message{ID: "msg_2", Role: responses.RoleAssistant, Status: responses.StatusCompleted, Content: []responses.Part{}},
