@@ -40,7 +40,7 @@ func callsInWords(calls []activities.ToolCall) string {
 	const most = 5
 	names := make([]string, 0, most)
 	for _, c := range calls[:min(len(calls), most)] {
-		names = append(names, c.Server+"."+c.Tool)
+		names = append(names, strings.TrimPrefix(c.Server+"."+c.Tool, ".")) // a tool that nobody offered has no server
 	}
 	text := "calling " + strings.Join(names, ", ")
 	if more := len(calls) - most; more > 0 {
