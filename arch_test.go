@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 
 	// Doubles know the wire, not our code, so that they cannot share its mistakes.
 	"internal/mcptest":                     {},
+	"internal/logtest":                     {},
 	"internal/modeltest":                   {},
 	"internal/temporaldev/temporaldevtest": {"internal/temporaldev"},
 

@@ -1,12 +1,10 @@
 package activities_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 
 	"perdure/activities"
 	"perdure/internal/blob"
+	"perdure/internal/logtest"
 	"perdure/internal/mcpclient"
 	"perdure/internal/model"
 	"perdure/internal/responses"
@@ -36,13 +35,13 @@ type fixture struct {
 	options activities.Options
 	blobs   *blob.Store
 	sealer  *secret.Sealer
-	log     *logBuffer
+	log     *logtest.Buffer
 }
 
 // setup returns activities whose only model provider is at baseURL. Tests change what they need in the options.
 func setup(t *testing.T, baseURL string, change ...func(*activities.Options)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, log: &logBuffer{}}
+	f := &fixture{t: t, log: &logtest.Buffer{}}
 	logger := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	f.blobs = must(blob.Open(t.TempDir(), 1<<20))
 	f.sealer = must(secret.ParseKeyset(must(secret.GenerateKeyset())))
@@ -178,22 +177,4 @@ func closed[D io.Closer](t *testing.T, double D) D {
 		}
 	})
 	return double
-}
-
-// logBuffer is a log that several goroutines write.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

@@ -1,7 +1,6 @@
 package starter
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +26,7 @@ import (
 
 	"perdure/internal/blob"
 	"perdure/internal/identity"
+	"perdure/internal/logtest"
 	"perdure/internal/mcpclient"
 	"perdure/internal/model"
 	"perdure/internal/responses"
@@ -42,9 +41,9 @@ const patience = 20 * time.Second
 const apiKey = "pd_key_of_alice"
 
 // newOptions returns options with everything but a Temporal client, and the log that goes with them.
-func newOptions(t *testing.T) (Options, *logBuffer) {
+func newOptions(t *testing.T) (Options, *logtest.Buffer) {
 	t.Helper()
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	return Options{
 		TaskQueue: "starter-" + uuid.NewString(),
 		Blobs:     must(blob.Open(t.TempDir(), 1<<20)),
@@ -96,7 +95,7 @@ func handlers(t *testing.T, h http.Handler) *httptest.Server {
 type rig struct {
 	url      string
 	options  Options
-	log      *logBuffer
+	log      *logtest.Buffer
 	temporal client.Client
 	// stop tells the starter to stop, and ended has what Run returned.
 	stop  context.CancelFunc
@@ -246,30 +245,12 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// logBuffer is a log that several goroutines write.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// await waits until the log holds text.
-func (b *logBuffer) await(t *testing.T, text string) {
+// awaitLog waits until the log holds text.
+func awaitLog(t *testing.T, log *logtest.Buffer, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !strings.Contains(b.String(), text); <-time.After(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log does not say %q:\n%s", text, b.String())
-		}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := log.Await(ctx, text); err != nil {
+		t.Fatal(err)
 	}
 }

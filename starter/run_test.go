@@ -82,7 +82,7 @@ func TestEndsOfRuns(t *testing.T) {
 				t.Errorf("the client sees %s", got.body)
 			}
 			if tt.logged != "" {
-				r.log.await(t, tt.logged)
+				awaitLog(t, r.log, tt.logged)
 			}
 			if tt.status != http.StatusOK {
 				if shown := got.failed(t); got.status != tt.status || shown.Type != tt.kind {
@@ -118,7 +118,7 @@ func waiting(ctx workflow.Context, in workflows.ResponseInput) (workflows.Outcom
 // started waits for the run of the one request so far and returns its ID, which is the response's.
 func (r *rig) started(t *testing.T) string {
 	t.Helper()
-	r.log.await(t, "run started")
+	awaitLog(t, r.log, "run started")
 	_, after, _ := strings.Cut(r.log.String(), "response=")
 	id, _, _ := strings.Cut(after, " ")
 	return id

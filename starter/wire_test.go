@@ -14,6 +14,7 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 
+	"perdure/internal/logtest"
 	"perdure/internal/responses"
 )
 
@@ -133,7 +134,7 @@ func TestAbortedHandlerClosesTheConnection(t *testing.T) {
 }
 
 // api serves all routes without a Temporal server.
-func api(t *testing.T, change ...func(*Starter)) (url string, log *logBuffer) {
+func api(t *testing.T, change ...func(*Starter)) (url string, log *logtest.Buffer) {
 	t.Helper()
 	o, log := newOptions(t)
 	o.Temporal = lazy(t, deadAddress(t), o.Logger)

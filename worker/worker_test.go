@@ -1,7 +1,6 @@
 package worker_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +20,7 @@ import (
 
 	"perdure/activities"
 	"perdure/internal/blob"
+	"perdure/internal/logtest"
 	"perdure/internal/mcpclient"
 	"perdure/internal/model"
 	"perdure/internal/modeltest"
@@ -40,13 +39,13 @@ type fixture struct {
 	options worker.Options
 	steps   *activities.Activities
 	blobs   *blob.Store
-	log     *logBuffer
+	log     *logtest.Buffer
 }
 
 // setup returns what a worker needs whose model is at baseURL.
 func setup(t *testing.T, baseURL string) *fixture {
 	t.Helper()
-	f := &fixture{log: &logBuffer{}, blobs: must(blob.Open(t.TempDir(), 1<<20))}
+	f := &fixture{log: &logtest.Buffer{}, blobs: must(blob.Open(t.TempDir(), 1<<20))}
 	logger := slog.New(slog.NewTextHandler(f.log, nil))
 	mcp := must(mcpclient.New(mcpclient.Options{}))
 	t.Cleanup(func() {
@@ -229,9 +228,9 @@ func TestRunWaitsForItsServer(t *testing.T) {
 	f := setup(t, m.URL())
 	c := dial(t, address, "")
 	_, ended := f.run(t, c)
-	f.log.await(t, "Temporal cannot be reached, waiting")
+	awaitLog(t, f.log, "Temporal cannot be reached, waiting")
 	forward(t, address, temporaldevtest.Address(t))
-	f.log.await(t, "worker started")
+	awaitLog(t, f.log, "worker started")
 	var out workflows.Outcome
 	if err := f.start(t, c).Get(t.Context(), &out); err != nil {
 		t.Error(err)
@@ -249,7 +248,7 @@ func TestStopWhileWaitingForTheServer(t *testing.T) {
 	l.Close()
 	f := setup(t, "http://127.0.0.1:1/v1")
 	stop, ended := f.run(t, dial(t, l.Addr().String(), ""))
-	f.log.await(t, "Temporal cannot be reached, waiting")
+	awaitLog(t, f.log, "Temporal cannot be reached, waiting")
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -320,30 +319,12 @@ func closed(t *testing.T, m *modeltest.Server) *modeltest.Server {
 	return m
 }
 
-// logBuffer is a log that several goroutines write.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// await waits until the log holds text.
-func (b *logBuffer) await(t *testing.T, text string) {
+// awaitLog waits until the log holds text.
+func awaitLog(t *testing.T, log *logtest.Buffer, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !strings.Contains(b.String(), text); <-time.After(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log does not say %q:\n%s", text, b.String())
-		}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := log.Await(ctx, text); err != nil {
+		t.Fatal(err)
 	}
 }

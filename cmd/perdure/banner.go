@@ -20,9 +20,10 @@ Perdure is ready.
                    kept in %s
   Model            %s
   Demo MCP server  %s
+                   %s (takes any token as authorization)
   State            %s
 
-`, d.http, orNone(d.uiURL), d.apiKey.Reveal(), filepath.Join(d.dir, "api-key"), model, d.demo.MCPURL(), d.dir)
+`, d.http, orNone(d.uiURL), d.apiKey.Reveal(), filepath.Join(d.dir, "api-key"), model, d.demo.MCPURL(), d.demo.GitHubMCPURL(), d.dir)
 	if d.scripted() {
 		fmt.Fprint(d.out, `The model is a script, not a language model: it picks a tool by its name and quotes what the tool says.
 Set OPENAI_API_KEY, or name a provider in a configuration file, and start again for real answers.
