@@ -140,7 +140,12 @@ func TestStepOutlivesARestartOfTemporal(t *testing.T) {
 		<-release
 		ok(w, r, m)
 	})
-	s := f.startStepOn(temporalServer.Address, callOnServer(f.callInput(f.server("s", server.URL()), false)), f.steps.MCPCall)
+	call := callOnServer(f.callInput(f.server("s", server.URL()), false))
+	s := f.startStepOn(temporalServer.Address, func(ctx workflow.Context) workflow.Future {
+		// How long a restart takes on a busy machine is not what is tested here.
+		ctx = workflow.WithHeartbeatTimeout(ctx, 25*time.Second)
+		return call(ctx)
+	}, f.steps.MCPCall)
 	<-arrived
 	temporalServer.Kill()
 	// Long enough for many beats to fail, each in its own way.
