@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
@@ -44,6 +46,18 @@ in a configuration file. To use a Temporal server that runs already, set TEMPORA
 }
 
 type devPorts struct{ temporal, ui string }
+
+// checkFree says which of our own flags to change when an address is taken; the Temporal server would name its own.
+func checkFree(address, flag string) error {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		return l.Close()
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is already in use; choose another address with %s", address, flag)
+	}
+	return nil // "off", or what the server itself explains
+}
 
 // devServer is what a running "perdure dev" consists of.
 type devServer struct {
@@ -110,6 +124,9 @@ func (d *devServer) startTemporal(ctx context.Context, ports devPorts, stderr io
 	}
 	if d.config.Temporal.Namespace == "" {
 		d.config.Temporal.Namespace = client.DefaultNamespace
+	}
+	if err := errors.Join(checkFree(ports.temporal, "--temporal"), checkFree(ports.ui, "--temporal-ui")); err != nil {
+		return err
 	}
 	server, err := temporaldev.Supervise(ctx, temporaldev.Options{
 		DB:        filepath.Join(d.dir, "temporal.db"),

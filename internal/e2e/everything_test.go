@@ -54,7 +54,7 @@ func startEverything(t *testing.T) (url string) {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	if errors.Is(err, exec.ErrNotFound) {
-		t.Skip("node is not installed")
+		t.Fatal("node is not installed; the npm packages of this test need it")
 	}
 	if matches, _ := filepath.Glob(everything); err != nil || matches == nil {
 		t.Fatalf("%s is missing, %v: run `npm ci` in internal/e2e/npm", everything, err)
