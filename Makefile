@@ -33,7 +33,7 @@ NPM_INSTALLED := $(NPM)/node_modules/.package-lock.json
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: dev
 dev: bin/perdure bin/perdure-temporal ## Run everything on this machine; ARGS="--http 127.0.0.1:9000" passes flags on
@@ -57,14 +57,16 @@ lint: lint-go lint-modules lint-shell lint-compose ## Check style, determinism o
 .PHONY: lint-go
 lint-go: $(GOLANGCI_LINT) $(WORKFLOWCHECK)
 	$(GOLANGCI_LINT) run
-	$(GOLANGCI_LINT) fmt --diff devserver
+	$(GOLANGCI_LINT) fmt --diff devserver internal/e2e/goclient
 	$(WORKFLOWCHECK) ./workflows/...
 	cd devserver && go vet -trimpath ./...
+	cd internal/e2e/goclient && go vet ./...
 
 .PHONY: lint-modules
 lint-modules:
 	go mod tidy -diff
 	cd devserver && go mod tidy -diff
+	cd internal/e2e/goclient && go mod tidy -diff
 
 # Optional programs are not optional in CI: .ci/run installs them.
 .PHONY: lint-shell
@@ -79,8 +81,8 @@ lint-compose:
 	else echo "docker compose is not installed: docker-compose.yml is not checked"; fi
 
 .PHONY: fmt
-fmt: $(GOLANGCI_LINT) ## Format the Go code of both modules
-	$(GOLANGCI_LINT) fmt . devserver
+fmt: $(GOLANGCI_LINT) ## Format the Go code of all modules
+	$(GOLANGCI_LINT) fmt . devserver internal/e2e/goclient
 
 .PHONY: generate
 generate: ## Run the go:generate directives
@@ -88,7 +90,11 @@ generate: ## Run the go:generate directives
 
 .PHONY: bench-run
 bench-run: bin/perdure bin/perdure-temporal ## Measure the latency of a run beside a bare loop and a bare workflow; see bench/README.md
-	PERDURE_TEMPORAL_BINARY=$(abspath bin/perdure-temporal) go run ./bench $(ARGS)
+	PERDURE_TEMPORAL_BINARY=$(abspath bin/perdure-temporal) go run ./bench run $(ARGS)
+
+.PHONY: bench-stream
+bench-stream: bin/perdure bin/perdure-temporal ## Measure the way from a model's byte to a client's, and idle streams; see bench/README.md
+	PERDURE_TEMPORAL_BINARY=$(abspath bin/perdure-temporal) go run ./bench stream $(ARGS)
 
 bin/perdure: $(PERDURE_SOURCES)
 	go build -trimpath -ldflags "-s -w" -o $@ ./cmd/perdure

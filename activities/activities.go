@@ -11,6 +11,7 @@ package activities
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -18,9 +19,11 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"perdure/internal/blob"
+	"perdure/internal/events"
 	"perdure/internal/mcpclient"
 	"perdure/internal/model"
 	"perdure/internal/secret"
+	"perdure/internal/webhook"
 )
 
 // The names under which activities are registered. They are part of every history: they never change.
@@ -28,6 +31,12 @@ const (
 	DiscoverName  = "discover"
 	ModelTurnName = "model_turn"
 	MCPCallName   = "mcp_call"
+
+	DeliverWebhookName = "deliver_webhook"
+	DeleteName         = "delete"
+
+	ConversationAppendName     = "conversation_append"
+	ConversationDeleteItemName = "conversation_delete_item"
 )
 
 // Options are what activities need. All fields are required.
@@ -36,9 +45,13 @@ type Options struct {
 	MCP    *mcpclient.Client
 	Models *model.Client
 	Sealer *secret.Sealer
-	Logger *slog.Logger
+	Events *events.Log
+	// Webhooks sends the events of responses that ended.
+	Webhooks *webhook.Sender
+	Logger   *slog.Logger
 	// HeartbeatEvery is how often a running step tells the server that it is alive, and how late it hears that its run was
-	// cancelled. A third of the heartbeat timeout at the most, so that two beats may be lost.
+	// cancelled if the event log does not carry the news. A third of the heartbeat timeout at the most, so that two beats may be
+	// lost. In a worker with many steps it is up to nine fifths of this.
 	HeartbeatEvery time.Duration
 	// ModelTimeout bounds one model turn. The MCP client has its own limits.
 	ModelTimeout time.Duration
@@ -49,15 +62,20 @@ type Options struct {
 // Activities are the steps of a run. They keep no state between calls but caches, so any worker can run any step.
 type Activities struct {
 	Options
+	running running
 }
 
-// New returns the activities.
+// New returns the activities. Until the event log is closed they listen to it for runs that are cancelled.
 func New(o Options) (*Activities, error) {
-	if o.Blobs == nil || o.MCP == nil || o.Models == nil || o.Sealer == nil || o.Logger == nil ||
-		o.HeartbeatEvery <= 0 || o.ModelTimeout <= 0 || o.MaxToolOutput <= 0 {
+	if o.Blobs == nil || o.MCP == nil || o.Models == nil || o.Sealer == nil || o.Events == nil || o.Logger == nil ||
+		o.Webhooks == nil || o.HeartbeatEvery <= 0 || o.ModelTimeout <= 0 || o.MaxToolOutput <= 0 {
 		return nil, errors.New("activities: every option is required")
 	}
-	return &Activities{o}, nil
+	a := &Activities{Options: o}
+	if err := o.Events.OnCancelled(a.running.nudge); err != nil {
+		return nil, fmt.Errorf("activities: listen for cancelled runs: %w", err)
+	}
+	return a, nil
 }
 
 // Register makes a worker run the activities.
@@ -65,4 +83,8 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(a.Discover, activity.RegisterOptions{Name: DiscoverName})
 	r.RegisterActivityWithOptions(a.ModelTurn, activity.RegisterOptions{Name: ModelTurnName})
 	r.RegisterActivityWithOptions(a.MCPCall, activity.RegisterOptions{Name: MCPCallName})
+	r.RegisterActivityWithOptions(a.DeliverWebhook, activity.RegisterOptions{Name: DeliverWebhookName})
+	r.RegisterActivityWithOptions(a.Delete, activity.RegisterOptions{Name: DeleteName})
+	r.RegisterActivityWithOptions(a.ConversationAppend, activity.RegisterOptions{Name: ConversationAppendName})
+	r.RegisterActivityWithOptions(a.ConversationDeleteItem, activity.RegisterOptions{Name: ConversationDeleteItemName})
 }

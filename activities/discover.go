@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"perdure/internal/blob"
+	"perdure/internal/events"
 	"perdure/internal/mcpclient"
 	"perdure/internal/responses"
 	"perdure/internal/transcript"
@@ -15,7 +16,9 @@ import (
 type DiscoverInput struct {
 	ResponseID string `json:"response_id"`
 	ItemID     string `json:"item_id"`
-	Server     Server `json:"server"`
+	// Index is the item's place in the output.
+	Index  int    `json:"index"`
+	Server Server `json:"server"`
 }
 
 // DiscoverResult is the mcp_list_tools item.
@@ -35,7 +38,9 @@ type DroppedTool struct {
 
 // Discover lists the tools of an MCP server. Its errors have the type [ErrTypeDiscovery].
 func (a *Activities) Discover(ctx context.Context, in DiscoverInput) (DiscoverResult, error) {
-	defer startHeartbeat(ctx, a.HeartbeatEvery).stop()
+	defer a.beat(ctx, in.ResponseID).stop()
+	told := a.tell(ctx, in.ResponseID, "list", in.Index)
+	told.step.Publish(events.Event{Kind: events.ListStarted, Index: in.Index, ItemID: in.ItemID, Server: in.Server.Label})
 	server, err := a.open(ctx, in.ResponseID, in.Server)
 	if errors.Is(err, errEndpointLost) {
 		return DiscoverResult{}, broken(err)
@@ -67,6 +72,9 @@ func (a *Activities) Discover(ctx context.Context, in DiscoverInput) (DiscoverRe
 		a.Logger.WarnContext(ctx, "MCP tool left out",
 			"response", in.ResponseID, "server", in.Server.Label, "tool", d.Name, "reason", d.Reason)
 	}
+	told.last(ctx, events.Event{
+		Kind: events.ListDone, Index: in.Index, ItemID: in.ItemID, Server: in.Server.Label, Item: &result.Item,
+	})
 	return result, nil
 }
 

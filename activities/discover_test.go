@@ -242,6 +242,7 @@ func TestNewAsksForEverything(t *testing.T) {
 		"MCP":            func(o *activities.Options) { o.MCP = nil },
 		"Models":         func(o *activities.Options) { o.Models = nil },
 		"Sealer":         func(o *activities.Options) { o.Sealer = nil },
+		"Webhooks":       func(o *activities.Options) { o.Webhooks = nil },
 		"Logger":         func(o *activities.Options) { o.Logger = nil },
 		"HeartbeatEvery": func(o *activities.Options) { o.HeartbeatEvery = 0 },
 		"ModelTimeout":   func(o *activities.Options) { o.ModelTimeout = 0 },

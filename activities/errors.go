@@ -23,6 +23,8 @@ const (
 	ErrTypeMCPCall = "mcp_call"
 	// ErrTypeModel: the model's provider failed. The message is fit for the client.
 	ErrTypeModel = "model"
+	// ErrTypeDeletion: what is to be removed is not gone yet.
+	ErrTypeDeletion = "deletion"
 	// ErrTypeStorage: a large value could not be read or written.
 	ErrTypeStorage = "storage"
 	// ErrTypeBroken: the run can never go on, because of its configuration rather than its input.

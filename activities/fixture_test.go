@@ -15,12 +15,14 @@ import (
 
 	"perdure/activities"
 	"perdure/internal/blob"
+	"perdure/internal/events/eventstest"
 	"perdure/internal/logtest"
 	"perdure/internal/mcpclient"
 	"perdure/internal/model"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
 	"perdure/internal/transcript"
+	"perdure/internal/webhook"
 )
 
 const (
@@ -50,6 +52,7 @@ func setup(t *testing.T, baseURL string, change ...func(*activities.Options)) *f
 	t.Cleanup(models.Close)
 	f.options = activities.Options{
 		Blobs: f.blobs, MCP: newMCP(t, mcpclient.Options{Logger: logger}), Models: models, Sealer: f.sealer, Logger: logger,
+		Events: eventstest.New(t), Webhooks: must(webhook.New(webhook.Options{Logger: logger})),
 		// The SDK's test environment has no server that a beat could go to.
 		HeartbeatEvery: time.Hour, ModelTimeout: time.Minute, MaxToolOutput: 1000,
 	}

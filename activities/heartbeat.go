@@ -25,29 +25,61 @@ var errStopped = errors.New("activities: the step was told to stop")
 // stored since. And it takes a server that does not answer for a second as the end of the step, which would throw away a model's
 // answer, or a call's, over a restart of Temporal that is shorter than the heartbeat timeout.
 type heartbeat struct {
-	end   context.CancelFunc
-	ended sync.WaitGroup
+	end    context.CancelFunc
+	ended  sync.WaitGroup
+	nudged chan struct{} // has room for one
 
 	mu      sync.Mutex // held while a beat is on its way, so that beats arrive in order
 	details []any      // what every beat repeats, since the server keeps only the latest
 }
 
-func startHeartbeat(ctx context.Context, every time.Duration) *heartbeat {
+// afterNudge are the times, since a nudge, at which a step beats. The news of a cancellation may be ahead of the cancellation, and on a
+// busy machine by a good while.
+var afterNudge = []time.Duration{
+	0, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 300 * time.Millisecond, 400 * time.Millisecond,
+	500 * time.Millisecond, 600 * time.Millisecond, 700 * time.Millisecond, 800 * time.Millisecond, time.Second,
+}
+
+// startHeartbeat asks before each beat how long to wait for it.
+func startHeartbeat(ctx context.Context, wait func() time.Duration) *heartbeat {
 	ctx, end := context.WithCancel(ctx)
-	h := &heartbeat{end: end}
+	h := &heartbeat{end: end, nudged: make(chan struct{}, 1)}
 	h.ended.Go(func() {
-		tick := time.NewTicker(every)
-		defer tick.Stop()
+		next := time.NewTimer(wait())
+		defer next.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-tick.C:
+			case now := <-next.C:
 				h.beat(ctx)
+				next.Reset(wait() - time.Since(now)) // a beat that takes long does not delay the one after it
+			case <-h.nudged:
+				h.hurry(ctx)
 			}
 		}
 	})
 	return h
+}
+
+// nudge makes the step beat now, since there may be news for it. It does not wait.
+func (h *heartbeat) nudge() {
+	select {
+	case h.nudged <- struct{}{}:
+	default:
+	}
+}
+
+func (h *heartbeat) hurry(ctx context.Context) {
+	began := time.Now()
+	for _, after := range afterNudge {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(began.Add(after))):
+			h.beat(ctx)
+		}
+	}
 }
 
 // stop ends the beats and returns once none is under way.

@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -158,5 +159,48 @@ func TestStepOutlivesARestartOfTemporal(t *testing.T) {
 	}
 	if item := f.item(got); item.Output != "done" {
 		t.Errorf("output %q, error %v", item.Output, item.Error)
+	}
+}
+
+// Whoever cancels a run tells all workers, so that a step need not wait for its next beat. The news may be ahead of the cancellation.
+func TestNudgeBringsTheEndAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, newsFirst := range []bool{false, true} {
+		t.Run(fmt.Sprintf("news first %t", newsFirst), func(t *testing.T) {
+			t.Parallel()
+			f := setup(t, nowhere, func(o *activities.Options) { o.HeartbeatEvery = time.Hour })
+			server := closed(t, mcptest.NewHostile())
+			server.On("tools/call", mcptest.Silent())
+			call := callOnServer(f.callInput(f.server("s", server.URL()), false))
+			s := f.startStep(func(ctx workflow.Context) workflow.Future {
+				return call(workflow.WithHeartbeatTimeout(ctx, time.Minute))
+			})
+			if err := server.Await(t.Context(), "tools/call", 1); err != nil {
+				t.Fatal(err)
+			}
+			f.options.Events.NudgeCancelled("resp_other")
+			if newsFirst {
+				f.options.Events.NudgeCancelled(responseID)
+				<-time.After(100 * time.Millisecond)
+			}
+			if err := s.client.CancelWorkflow(t.Context(), s.run.GetID(), s.run.GetRunID()); err != nil {
+				t.Fatal(err)
+			}
+			if !newsFirst {
+				f.options.Events.NudgeCancelled(responseID)
+			}
+			began := time.Now()
+			if err := server.Await(t.Context(), "notifications/cancelled", 1); err != nil {
+				t.Error(err)
+			}
+			// It is a second at the most; the rest is patience with a busy machine.
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("the step heard of it after %v", took)
+			}
+			var cancelled *temporal.CanceledError
+			if err := s.run.Get(t.Context(), nil); !errors.As(err, &cancelled) {
+				t.Errorf("error %v", err)
+			}
+		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"perdure/internal/blob"
+	"perdure/internal/events"
 	"perdure/internal/mcpclient"
 	"perdure/internal/responses"
 	"perdure/internal/transcript"
@@ -18,12 +19,16 @@ import (
 type MCPCallInput struct {
 	ResponseID string `json:"response_id"`
 	ItemID     string `json:"item_id"`
-	Server     Server `json:"server"`
-	Tool       string `json:"tool"`
+	// Index is the item's place in the output.
+	Index  int    `json:"index"`
+	Server Server `json:"server"`
+	Tool   string `json:"tool"`
 	// Arguments is a JSON string that holds the JSON object which the model wrote.
 	Arguments blob.Value `json:"arguments"`
 	// ThoughtSignature goes into the item.
 	ThoughtSignature string `json:"thought_signature,omitempty"`
+	// ApprovalRequestID is set for a call that the client approved. Such a call belongs to no turn of this run.
+	ApprovalRequestID string `json:"approval_request_id,omitempty"`
 	// Repeatable is set for a tool that its server declares read-only or idempotent.
 	Repeatable bool `json:"repeatable"`
 	// Attempts is how often the step is tried at the most.
@@ -58,7 +63,28 @@ const (
 // say how far it came, so "about to send" is recorded with the server before the request leaves, and an attempt that finds
 // the record sends nothing.
 func (a *Activities) MCPCall(ctx context.Context, in MCPCallInput) (MCPCallResult, error) {
-	call := &responses.MCPCall{ID: in.ItemID, ServerLabel: in.Server.Label, Name: in.Tool, ThoughtSignature: in.ThoughtSignature}
+	kind := "call"
+	if in.Abandoned {
+		kind = "abandoned" // a step of its own, whose attempts begin again
+	}
+	told := a.tell(ctx, in.ResponseID, kind, in.Index)
+	if in.ApprovalRequestID != "" {
+		told.step.Publish(events.Event{Kind: events.CallStarted, Index: in.Index, ItemID: in.ItemID, Call: &events.Call{
+			Server: in.Server.Label, Tool: in.Tool, Arguments: in.Arguments, ApprovalRequestID: in.ApprovalRequestID,
+		}})
+	}
+	result, err := a.makeCall(ctx, in)
+	if err == nil {
+		told.last(ctx, events.Event{Kind: events.CallDone, Index: in.Index, ItemID: in.ItemID, Item: &result.Item})
+	}
+	return result, err
+}
+
+func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResult, error) {
+	call := &responses.MCPCall{
+		ID: in.ItemID, ServerLabel: in.Server.Label, Name: in.Tool, ThoughtSignature: in.ThoughtSignature,
+		ApprovalRequestID: in.ApprovalRequestID,
+	}
 	// An abandoned step gets by without its arguments: nothing comes after it that could make up for its failure.
 	if err := a.Blobs.Unpack(ctx, in.Arguments, &call.Arguments); err != nil && !in.Abandoned {
 		return MCPCallResult{}, storageError(err)
@@ -75,7 +101,7 @@ func (a *Activities) MCPCall(ctx context.Context, in MCPCallInput) (MCPCallResul
 		return a.callFailed(ctx, call, endpointLost)
 	}
 
-	beat := startHeartbeat(ctx, a.HeartbeatEvery)
+	beat := a.beat(ctx, in.ResponseID)
 	defer beat.stop()
 	request := mcpclient.Call{Name: in.Tool, Arguments: json.RawMessage(call.Arguments), IdempotencyKey: in.ItemID}
 	if !in.Repeatable {
@@ -96,7 +122,7 @@ func (a *Activities) MCPCall(ctx context.Context, in MCPCallInput) (MCPCallResul
 }
 
 // unanswered decides what becomes of a call that got no answer from the tool: another attempt, or an item.
-func (a *Activities) unanswered(ctx context.Context, in MCPCallInput, call *responses.MCPCall, beat *heartbeat, err error) (MCPCallResult, error) {
+func (a *Activities) unanswered(ctx context.Context, in MCPCallInput, call *responses.MCPCall, beat *step, err error) (MCPCallResult, error) {
 	var fault *mcpclient.Error
 	mayRepeat := in.Repeatable
 	if errors.As(err, &fault) && fault.Sent.NeverRan() {

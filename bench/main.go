@@ -1,88 +1,33 @@
-// Command bench measures what durability costs: the time of a run with one MCP server and one call, whose model and tool answer at
-// once, beside a plain Go loop that makes the same HTTP exchanges and beside a bare Temporal workflow with as many activities that do
-// nothing. All three run in turn against the same servers, so that a machine that gets slower gets slower for all.
+// Command bench measures what durability costs. "bench run" measures the time of a run beside the same exchanges without Perdure, and
+// "bench stream" the way from a model's byte to a client's.
 //
 // README.md has figures and conditions.
 package main
 
 import (
 	"context"
-	"flag"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
-	"time"
-
-	"go.temporal.io/sdk/client"
 )
 
 func main() {
-	samples := flag.Int("n", 200, "samples of each contender")
-	warmup := flag.Int("warmup", 30, "runs of each contender that do not count")
-	binary := flag.String("perdure", "bin/perdure", "the perdure binary to measure")
-	annotate := flag.Bool("read-only", false, "the tool says that it is read-only, so no call is recorded before it is sent")
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *binary, *samples, *warmup, *annotate); err != nil {
+	if err := measure(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// contender makes one run and returns when its answer is there.
-type contender struct {
-	name string
-	run  func(context.Context) error
-}
-
-func run(ctx context.Context, binary string, samples, warmup int, readOnly bool) error {
-	up, err := startUpstream(readOnly)
-	if err != nil {
-		return err
+func measure(ctx context.Context, args []string) error {
+	switch {
+	case len(args) > 0 && args[0] == "run":
+		return measureRuns(ctx, args[1:])
+	case len(args) > 0 && args[0] == "stream":
+		return measureStreams(ctx, args[1:])
+	default:
+		return errors.New(`say what to measure: "run" or "stream"`)
 	}
-	defer up.close()
-	product, err := startPerdure(ctx, binary, up)
-	if err != nil {
-		return err
-	}
-	defer product.close()
-	bare, err := startBare(product.temporal, "bench-bare", nil)
-	if err != nil {
-		return err
-	}
-	defer bare.close()
-	uncompressed, err := startBare(product.temporal, "bench-bare-uncompressed", &client.GrpcCompressionNone{})
-	if err != nil {
-		return err
-	}
-	defer uncompressed.close()
-
-	contenders := []contender{
-		{"perdure", product.run},
-		{"plain Go loop (a)", up.plainLoop},
-		{fmt.Sprintf("bare workflow, %d no-op activities (b)", stepsOfARun), bare.run},
-		{"the same without gRPC compression (c)", uncompressed.run},
-	}
-	times := make([][]time.Duration, len(contenders))
-	for i := range warmup + samples {
-		for j, c := range contenders {
-			began := time.Now()
-			if err := c.run(ctx); err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
-			if i >= warmup {
-				times[j] = append(times[j], time.Since(began))
-			}
-		}
-	}
-	fmt.Printf("%-44s %9s %9s %9s %9s\n", fmt.Sprintf("%d samples each, in turn", samples), "p50 ms", "p90 ms", "p99 ms", "min ms")
-	for j, c := range contenders {
-		d := sorted(times[j])
-		fmt.Printf("%-44s %9.1f %9.1f %9.1f %9.1f\n", c.name, ms(d, 0.5), ms(d, 0.9), ms(d, 0.99), ms(d, 0))
-	}
-	perdure := ms(sorted(times[0]), 0.5)
-	fmt.Printf("\nperdure / (b) at the median: %.2f, perdure / (c): %.2f\n",
-		perdure/ms(sorted(times[2]), 0.5), perdure/ms(sorted(times[3]), 0.5))
-	return nil
 }

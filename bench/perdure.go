@@ -1,16 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,13 +24,16 @@ type perdure struct {
 	url      string
 	temporal string
 	key      string
-	body     string
 	client   *http.Client
+	streams  *http.Client // for what takes long
+	memory   *heapLog
 }
 
 const readyTimeout = 30 * time.Second
 
-func startPerdure(ctx context.Context, binary string, up *upstream) (*perdure, error) {
+// startPerdure starts the binary with a model and other servers at an origin. It writes its log to the given writer. The settings are
+// variables of its environment.
+func startPerdure(ctx context.Context, binary, origin string, log io.Writer, settings ...string) (*perdure, error) {
 	dir, err := os.MkdirTemp("", "perdure-bench-")
 	if err != nil {
 		return nil, err
@@ -42,20 +46,17 @@ func startPerdure(ctx context.Context, binary string, up *upstream) (*perdure, e
 	if err != nil {
 		return nil, err
 	}
-	p := &perdure{
-		dir: dir, url: "http://" + api, temporal: temporal, client: &http.Client{Timeout: time.Minute},
-		body: fmt.Sprintf(`{"model":"bench/m","input":"When was the lighthouse built?",`+
-			`"tools":[{"type":"mcp","server_label":"bench","server_url":"%s/mcp"}]}`, up.origin),
-	}
+	p := &perdure{dir: dir, url: "http://" + api, temporal: temporal, client: &http.Client{Timeout: time.Minute}, streams: &http.Client{}}
 	p.cmd = exec.CommandContext(ctx, binary, "dev", "--data", dir, "--http", api, "--temporal", temporal, "--temporal-ui", "off")
-	p.cmd.Env = append(os.Environ(),
-		"PERDURE_MODELS_PROVIDERS_BENCH_BASE_URL="+up.origin+"/v1",
-		"PERDURE_NETWORK_ALLOW_ORIGINS="+up.origin,
+	p.cmd.Env = slices.Concat(os.Environ(), []string{
+		"PERDURE_MODELS_PROVIDERS_BENCH_BASE_URL=" + origin + "/v1",
+		"PERDURE_NETWORK_ALLOW_ORIGINS=" + origin,
 		"PERDURE_LOG_LEVEL=warn",
-	)
+	}, settings)
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = 30 * time.Second
-	p.cmd.Stderr = os.Stderr
+	p.memory = &heapLog{out: log}
+	p.cmd.Stderr = p.memory
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -105,13 +106,24 @@ func (p *perdure) close() {
 	_ = os.RemoveAll(p.dir)
 }
 
-func (p *perdure) run(ctx context.Context) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/v1/responses", bytes.NewBufferString(p.body))
+// request makes a request of the API.
+func (p *perdure) request(ctx context.Context, method, path, body string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, method, p.url+path, strings.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.Header.Set("Authorization", "Bearer "+p.key)
 	r.Header.Set("Content-Type", "application/json")
+	return r, nil
+}
+
+// run makes the run that is measured.
+func (p *perdure) run(ctx context.Context, up *upstream) error {
+	r, err := p.request(ctx, http.MethodPost, "/v1/responses", fmt.Sprintf(`{"model":"bench/m","input":"When was the lighthouse built?",`+
+		`"tools":[{"type":"mcp","server_label":"bench","server_url":"%s/mcp"}]}`, up.origin))
+	if err != nil {
+		return err
+	}
 	resp, err := p.client.Do(r)
 	if err != nil {
 		return err

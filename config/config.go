@@ -20,7 +20,9 @@ import (
 // Config is everything an operator can set. Printing it shows no secret.
 type Config struct {
 	HTTP     HTTP     `mapstructure:"http"`
+	API      API      `mapstructure:"api"`
 	Temporal Temporal `mapstructure:"temporal"`
+	Events   Events   `mapstructure:"events"`
 	Data     Data     `mapstructure:"data"`
 	Secrets  Secrets  `mapstructure:"secrets"`
 	Auth     Auth     `mapstructure:"auth"`
@@ -29,6 +31,8 @@ type Config struct {
 	Limits   Limits   `mapstructure:"limits"`
 	Worker   Worker   `mapstructure:"worker"`
 	Log      Log      `mapstructure:"log"`
+
+	Webhooks []Webhook `mapstructure:"webhooks"`
 }
 
 // HTTP is how the API is served.
@@ -39,6 +43,11 @@ type HTTP struct {
 	ReadHeaderTimeout time.Duration `mapstructure:"read_header_timeout"` // for the headers of one request
 }
 
+// API is which of the APIs that Perdure knows /v1/responses speaks. /v1/agent always speaks the Agent API's.
+type API struct {
+	Dialect string `mapstructure:"dialect"` // "agent" or "openai"
+}
+
 // Temporal is where the runs live. While Address and Namespace are empty, Temporal's own environment configuration
 // decides (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*, and profiles in temporal.toml).
 type Temporal struct {
@@ -46,6 +55,15 @@ type Temporal struct {
 	Namespace string `mapstructure:"namespace"`
 	TaskQueue string `mapstructure:"task_queue"`
 	UIURL     string `mapstructure:"ui_url"` // base URL of Temporal's Web UI, for links; optional
+}
+
+// Events is where steps tell of their work, for streams: NATS JetStream.
+type Events struct {
+	URL             string        `mapstructure:"url"`              // servers, separated by commas; empty for one in this process
+	CredentialsFile string        `mapstructure:"credentials_file"` // path; optional, with URL
+	Listen          string        `mapstructure:"listen"`           // host:port of the server in this process; optional
+	MaxAge          time.Duration `mapstructure:"max_age"`          // how long events are kept
+	Replicas        int           `mapstructure:"replicas"`         // copies of each event in a cluster
 }
 
 // Data is the directory for what a machine keeps. Worker and starter share it.
@@ -105,7 +123,19 @@ type Quirks struct {
 	SystemRole          string `mapstructure:"system_role"` // "system" or "developer"
 }
 
-// Network is which MCP servers may be reached beyond public addresses over https.
+// Webhook is an endpoint that hears how responses ended. Its secret is given in exactly one of three ways.
+type Webhook struct {
+	Name       string        `mapstructure:"name"`
+	URL        string        `mapstructure:"url"`
+	Secret     secret.String `mapstructure:"secret"`      // Load fills it from SecretEnv or SecretFile; see Secrets
+	SecretEnv  string        `mapstructure:"secret_env"`  // name of an environment variable that holds the secret
+	SecretFile string        `mapstructure:"secret_file"` // path of a file that holds the secret
+
+	Events        []string `mapstructure:"events"`        // types of events; empty for all
+	Organizations []string `mapstructure:"organizations"` // whose responses; empty for all
+}
+
+// Network is which MCP servers and webhooks may be reached beyond public addresses over https.
 type Network struct {
 	AllowNetworks []netip.Prefix `mapstructure:"allow_networks"`
 	AllowOrigins  []string       `mapstructure:"allow_origins"` // scheme://host[:port]; the port may be *
@@ -174,7 +204,9 @@ func Default() Config {
 			MaxBody:           32 * MiB,
 			ReadHeaderTimeout: 10 * time.Second,
 		},
+		API:      API{Dialect: "agent"},
 		Temporal: Temporal{TaskQueue: "perdure"},
+		Events:   Events{MaxAge: 24 * time.Hour, Replicas: 1},
 		Limits: Limits{
 			MCPServers:             16,
 			Tools:                  128,
@@ -208,6 +240,19 @@ func (c Config) RequireDataDir() error {
 	}
 	return nil
 }
+
+// RequireEventsURL reports that no event log is named. A server in this process would be one that other processes do not know, so
+// only what runs everything in one process can do without.
+func (c Config) RequireEventsURL() error {
+	if c.Events.URL == "" {
+		return errors.New("events.url: is not set: name the NATS server, with JetStream, that worker and starter share, for example " +
+			"nats://nats:4222 (PERDURE_EVENTS_URL)")
+	}
+	return nil
+}
+
+// EventsDir is the directory of the event log when its server is in this process.
+func (c Config) EventsDir() string { return filepath.Join(c.Data.Dir, "events") }
 
 // BlobDir is the directory of large payloads.
 func (c Config) BlobDir() string { return filepath.Join(c.Data.Dir, "blobs") }

@@ -36,12 +36,16 @@ func TestExamplesLoad(t *testing.T) {
 	t.Parallel()
 	got, err := Load(Options{File: writeExamples(t), Environ: []string{
 		"CI_API_KEY=ci-key", "OPENAI_API_KEY=openai-key", "GATEWAY_TEAM_TOKEN=team-token",
+		"OPS_WEBHOOK_SECRET=" + webhookSecret,
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(got.Auth.APIKeys) != 4 || len(got.Models.Providers) != 3 {
 		t.Errorf("%d API keys and %d providers, want all 4 and 3", len(got.Auth.APIKeys), len(got.Models.Providers))
+	}
+	if len(got.Webhooks) != 3 {
+		t.Errorf("%d webhooks, want all 3", len(got.Webhooks))
 	}
 }
 
@@ -109,13 +113,15 @@ func writeExamples(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	example := commentedOut.ReplaceAllString(string(text), "$1$2")
-	for name, content := range map[string]string{"nightly_key": "nightly-key\n", "gateway_key": "gateway-key\n"} {
+	for name, content := range map[string]string{
+		"nightly_key": "nightly-key\n", "gateway_key": "gateway-key\n", "billing_webhook": webhookSecret + "\n",
+	} {
 		path := filepath.Join(dir, name)
 		writeFile(t, path, content)
 		example = strings.ReplaceAll(example, "/run/secrets/"+name, path)
 	}
 	// An example of a key that also stands there with its default replaces that default.
-	for _, key := range []string{"ui_url", "dir", "default", "allow_networks", "allow_origins", "ca_file"} {
+	for _, key := range []string{"ui_url", "url", "credentials_file", "dir", "default", "allow_networks", "allow_origins", "ca_file"} {
 		line := regexp.MustCompile(fmt.Sprintf(`(?m)^ +%s: (""|\[\])\n`, key))
 		if !line.MatchString(example) {
 			t.Fatalf("example.yaml has no default for %s", key)

@@ -27,6 +27,9 @@ func (c *Config) resolve(env environment) error {
 		problems = append(problems, provider.resolve("models.providers."+name, env))
 		c.Models.Providers[name] = provider
 	}
+	for i := range c.Webhooks {
+		problems = append(problems, c.Webhooks[i].resolve(fmt.Sprintf("webhooks[%d]", i), env))
+	}
 	return errors.Join(problems...)
 }
 
@@ -84,6 +87,9 @@ func (c Config) namedVariables() []string {
 	names := []string{c.Secrets.KeysetEnv}
 	for _, k := range c.Auth.APIKeys {
 		names = append(names, k.KeyEnv)
+	}
+	for _, w := range c.Webhooks {
+		names = append(names, w.SecretEnv)
 	}
 	for _, p := range c.Models.Providers {
 		names = append(names, p.APIKeyEnv)

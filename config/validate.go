@@ -14,6 +14,8 @@ import (
 
 var (
 	providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+	// webhookName is what an endpoint may be called: it goes into the IDs of workflows.
+	webhookName = providerName
 	// identityName is what keys, organizations and users may be called: it goes into logs, search attributes and
 	// Temporal's fairness keys, which have 64 bytes.
 	identityName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$`)
@@ -28,10 +30,13 @@ var (
 func (c Config) Validate() error {
 	v := &validation{}
 	c.HTTP.validate(v)
+	c.API.validate(v)
 	c.Temporal.validate(v)
+	c.Events.validate(v)
 	c.Auth.validate(v)
 	c.Models.validate(v)
 	c.Network.validate(v)
+	c.validateWebhooks(v)
 	c.Limits.validate(v)
 	c.Worker.validate(v)
 	if c.Log.Format != "text" && c.Log.Format != "json" {

@@ -35,6 +35,10 @@ func valid() Config {
 			Quirks: Quirks{MaxTokensField: "max_tokens", SystemRole: "developer"},
 		},
 	}
+	c.Webhooks = []Webhook{
+		{Name: "first", URL: "https://hooks.example.com/a?b=c", Secret: secret.New(webhookSecret)},
+		{Name: "second", URL: "https://8.8.8.8:8443", Secret: secret.New(webhookSecret)},
+	}
 	c.Network.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("0.0.0.0/0")}
 	c.Network.AllowOrigins = []string{"http://localhost", "http://localhost:*", "https://a.example:8443", "http://[::1]:*", "http://10.0.0.1:80"}
 	return c

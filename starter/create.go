@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
@@ -33,52 +32,95 @@ const (
 	lastRewait  = 2 * time.Second
 )
 
-// createResponse starts a run and answers with what it came to.
+// createResponse starts a run, and answers with what it came to, with its events, or at once.
 func (s *Starter) createResponse(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	run, response, err := s.accept(w, r, who)
+	key, err := idempotencyKey(r.Header)
 	if err != nil {
 		return err
 	}
-	out, err := s.await(r.Context(), run)
-	if err != nil {
-		return err
-	}
-	if err := s.complete(r.Context(), response, out); err != nil {
-		return err
-	}
-	wire, err := response.MarshalWire()
-	if err != nil {
-		return err
-	}
-	s.writeJSON(w, r, http.StatusOK, wire)
-	return nil
-}
-
-// accept starts the run that a request asks for. Of the request, which may be large, it leaves only what the response repeats.
-func (s *Starter) accept(w http.ResponseWriter, r *http.Request, who identity.Principal) (client.WorkflowRun, *responses.Response, error) {
 	body, err := s.readBody(w, r)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	req, err := responses.DecodeRequest(body)
+	run, err := s.accept(r.Context(), who, call{body: body, dialect: s.dialect(r), key: key, request: requestID(w)})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
+	switch {
+	case run.stream:
+		return s.streamRun(w, r, run)
+	case run.response.Background:
+		return s.answer(w, r, run.response)
+	default:
+		return s.answerWhenDone(w, r, run)
+	}
+}
+
+// call is a request for a response, as it came.
+type call struct {
+	body    []byte
+	dialect responses.Dialect
+	// key is the Idempotency-Key, empty when there is none.
+	key     string
+	request string // its ID, for the log
+	// live are responses that are not stored but may be continued here: those of the same WebSocket.
+	live map[string]bool
+}
+
+// begun is a run that has been accepted. Of the request, which may be large, it holds only what the response repeats.
+type begun struct {
+	run      client.WorkflowRun
+	response *responses.Response
+	stream   bool
+	// independent is set for a run that goes on when its client leaves.
+	independent bool
+}
+
+// accept starts the run that a request asks for, or attaches to the one that an earlier request with the same key has started.
+func (s *Starter) accept(ctx context.Context, who identity.Principal, c call) (*begun, error) {
+	req, err := responses.DecodeRequest(c.body)
+	if err != nil {
+		return nil, err
+	}
+	return s.admit(ctx, who, req, c)
+}
+
+// admit is accept for a request that has been decoded.
+func (s *Starter) admit(ctx context.Context, who identity.Principal, req *responses.Request, c call) (*begun, error) {
 	if err := s.validate(req); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	response := newResponse(req, responses.ResponsePrefix+uuid.NewString(), time.Now())
-	input, err := s.runInput(r.Context(), response.ID, req)
+	before, err := s.before(ctx, who, req, c)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	run, err := s.start(r.Context(), who, input)
+	return s.begin(ctx, who, req, before, c)
+}
+
+// begin starts a run that goes on with what was before.
+func (s *Starter) begin(ctx context.Context, who identity.Principal, req *responses.Request, before before, c call) (*begun, error) {
+	id := responseID(who, c.key)
+	response := newResponse(req, c.dialect, id, time.Now())
+	input, err := s.runInput(ctx, who, id, req, before, c.dialect)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	s.Logger.InfoContext(r.Context(), "run started", "request", requestID(w), "response", response.ID,
+	memo, err := s.memo(ctx, response, fingerprint(c.key, c.body))
+	if err != nil {
+		return nil, err
+	}
+	b := &begun{response: response, stream: req.Stream, independent: req.Background || c.key != ""}
+	b.run, err = s.start(ctx, who, input, memo, req)
+	var taken *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &taken) && c.key != "" {
+		return s.attach(ctx, who, b, fingerprint(c.key, c.body))
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.Logger.InfoContext(ctx, "run started", "request", c.request, "response", id,
 		"organization", who.Organization, "user", who.User, "key", who.Key)
-	return run, response, nil
+	return b, nil
 }
 
 func (s *Starter) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -102,10 +144,14 @@ func (s *Starter) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 
 // start begins the run. When it returns without an error, the run is Temporal's to finish. A client that leaves in the middle does
 // not interrupt it, since nobody could tell then whether there is a run to cancel.
-func (s *Starter) start(ctx context.Context, who identity.Principal, in workflows.ResponseInput) (client.WorkflowRun, error) {
+func (s *Starter) start(ctx context.Context, who identity.Principal, in workflows.ResponseInput, memo map[string]any, req *responses.Request) (client.WorkflowRun, error) {
 	labels := make([]string, len(in.Servers))
 	for i, server := range in.Servers {
 		labels[i] = server.Label
+	}
+	status := responses.ResponseInProgress
+	if in.Background {
+		status = responses.ResponseQueued
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
@@ -115,15 +161,19 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 		WorkflowExecutionTimeout: s.Limits.RunTimeout,
 		WorkflowTaskTimeout:      taskTimeout,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		// A run that exists is an error rather than the answer: whoever asks must first show that it is the same request.
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		// Where the worker shares this process, the first step starts without a round trip through the server's queues.
 		EnableEagerStart: true,
 		StaticSummary:    summary(in.Models[0], labels),
+		Memo:             memo,
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			workflows.Organization.ValueSet(who.Organization),
 			workflows.User.ValueSet(who.User),
 			workflows.Model.ValueSet(in.Models[0]),
 			workflows.Servers.ValueSet(labels),
-			workflows.Status.ValueSet(responses.ResponseInProgress),
+			workflows.Status.ValueSet(status),
+			workflows.Stored.ValueSet(req.Store),
 		),
 	}, workflows.ResponseName, in)
 	var invalid *serviceerror.InvalidArgument
@@ -146,59 +196,71 @@ func summary(model string, labels []string) string {
 	return model + " · " + strings.Join(labels, ", ")
 }
 
-// await returns what the run came to. Temporal may go away and come back meanwhile. If the client leaves, its run is cancelled;
-// if this starter must stop, the run goes on.
-func (s *Starter) await(client context.Context, run client.WorkflowRun) (*workflows.Outcome, error) {
-	ctx, cancel := context.WithCancel(client)
-	defer cancel()
-	defer context.AfterFunc(s.closing, cancel)()
-	for wait := firstRewait; ; wait = min(2*wait, lastRewait) {
-		var out workflows.Outcome
-		err := run.Get(ctx, &out)
-		switch {
-		case err == nil:
-			return &out, nil
-		case s.closing.Err() != nil:
-			return nil, unavailable(fmt.Sprintf("this server is stopping; the run goes on as %s", run.GetID()))
-		case client.Err() != nil:
-			s.cancel(client, run)
-			return nil, client.Err()
-		case temporalAway(err):
-			s.Logger.WarnContext(ctx, "Temporal cannot be reached, waiting for the run", "response", run.GetID(), "error", err)
-		default:
-			return ended(err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
+// answerWhenDone waits for the run and answers with what it came to.
+func (s *Starter) answerWhenDone(w http.ResponseWriter, r *http.Request, b *begun) error {
+	out, err := s.finish(r.Context(), b)
+	if err != nil {
+		return err
 	}
+	response, err := s.complete(r.Context(), b.response, out)
+	if err != nil {
+		return err
+	}
+	return s.answer(w, r, response)
 }
 
-// ended returns the outcome of a run that did not return one, or the error that its client gets.
-func ended(err error) (*workflows.Outcome, error) {
-	if out, shown := runError(err); shown != nil {
-		return nil, shown
-	} else if out != nil {
-		return out, nil
-	}
-	var timeout *temporal.TimeoutError
-	var terminated *temporal.TerminatedError
-	var gone *serviceerror.NotFound
+// finish waits for the run of a client whose request is ctx. If the client leaves, its run is cancelled, unless it is to go on; if
+// this starter must stop, it goes on in any case.
+func (s *Starter) finish(ctx context.Context, b *begun) (*workflows.Outcome, error) {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.closing, cancel)()
+	end, err := s.await(waiting, b.run)
 	switch {
-	case errors.As(err, &timeout):
-		return nil, &responses.Error{Status: http.StatusGatewayTimeout, Type: "gateway_timeout", Message: "the run took too long and was stopped"}
-	case errors.As(err, &terminated), errors.As(err, &gone):
-		return nil, &responses.Error{Status: http.StatusBadGateway, Type: responses.ErrBadGateway, Message: "the run was terminated by an operator"}
+	case err == nil && end.shown != nil:
+		return nil, end.shown
+	case err == nil:
+		return end.outcome, nil
+	case s.closing.Err() != nil:
+		return nil, s.stoppingError(b.run.GetID())
+	case ctx.Err() != nil:
+		s.abandon(ctx, b)
+		return nil, ctx.Err()
 	default:
 		return nil, err
 	}
 }
 
-func (s *Starter) cancel(ctx context.Context, run client.WorkflowRun) {
+func (s *Starter) stoppingError(id string) error {
+	return unavailable(fmt.Sprintf("this server is stopping; the run goes on as %s", id))
+}
+
+func (s *Starter) answer(w http.ResponseWriter, r *http.Request, response *responses.Response) error {
+	wire, err := response.MarshalWire(s.dialect(r))
+	if err != nil {
+		return err
+	}
+	s.writeJSON(w, r, http.StatusOK, wire)
+	return nil
+}
+
+// abandon cancels the run of a client that has left, unless the run is to go on without it.
+func (s *Starter) abandon(ctx context.Context, b *begun) {
+	if b.independent {
+		return
+	}
+	if err := s.cancelRun(ctx, b.run.GetID()); err != nil {
+		s.Logger.WarnContext(ctx, "run of a client that left could not be cancelled", "response", b.run.GetID(), "error", err)
+	}
+}
+
+// cancelRun asks a run to end. It is done even if the caller has gone.
+func (s *Starter) cancelRun(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer cancel()
-	if err := s.Temporal.CancelWorkflow(ctx, run.GetID(), run.GetRunID()); err != nil {
-		s.Logger.WarnContext(ctx, "run of a client that left could not be cancelled", "response", run.GetID(), "error", err)
+	if err := s.Temporal.CancelWorkflow(ctx, id, ""); err != nil {
+		return err
 	}
+	s.Events.NudgeCancelled(id)
+	return nil
 }

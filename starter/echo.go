@@ -11,31 +11,34 @@ import (
 
 // newResponse returns the response object of a run that begins, with what it repeats of the request. Nothing in it keeps the
 // request's body in memory: a client may wait for hours.
-func newResponse(req *responses.Request, id string, created time.Time) *responses.Response {
+func newResponse(req *responses.Request, d responses.Dialect, id string, created time.Time) *responses.Response {
 	r := &responses.Response{
-		ID:                id,
-		Object:            "response",
-		CreatedAt:         created.Unix(),
-		Status:            responses.ResponseInProgress,
-		Store:             true,
-		Instructions:      req.Instructions,
-		Metadata:          req.Metadata,
-		Tools:             toolsEcho(req.Tools),
-		ToolChoice:        bytes.Clone(req.ToolChoice.Raw),
-		ParallelToolCalls: valueOr(req.ParallelToolCalls, true),
-		MaxSteps:          req.MaxSteps,
-		MaxOutputTokens:   req.MaxOutputTokens,
-		MaxToolCalls:      req.MaxToolCalls,
-		Reasoning:         responses.ReasonsEcho{Effort: optional(req.Reasoning.Effort), Summary: optional(req.Reasoning.Summary)},
-		Text:              responses.TextEcho{Format: req.Format, Verbosity: req.Verbosity},
-		Temperature:       valueOr(req.Temperature, 1),
-		TopP:              valueOr(req.TopP, 1),
-		PresencePenalty:   valueOr(req.PresencePenalty, 0),
-		FrequencyPenalty:  valueOr(req.FrequencyPenalty, 0),
-		Truncation:        "disabled",
-		ServiceTier:       "default",
-		SafetyIdentifier:  req.SafetyIdentifier,
-		PromptCacheKey:    req.PromptCacheKey,
+		ID:                 id,
+		Object:             "response",
+		CreatedAt:          created.Unix(),
+		Status:             responses.ResponseInProgress,
+		Background:         req.Background,
+		Store:              req.Store,
+		Model:              req.Models[0],
+		Instructions:       req.Instructions,
+		Metadata:           req.Metadata,
+		PreviousResponseID: optional(req.PreviousResponseID),
+		Tools:              toolsEcho(req.Tools, d),
+		ToolChoice:         bytes.Clone(req.ToolChoice.Raw),
+		ParallelToolCalls:  valueOr(req.ParallelToolCalls, true),
+		MaxSteps:           req.MaxSteps,
+		MaxOutputTokens:    req.MaxOutputTokens,
+		MaxToolCalls:       req.MaxToolCalls,
+		Reasoning:          responses.ReasonsEcho{Effort: optional(req.Reasoning.Effort), Summary: optional(req.Reasoning.Summary)},
+		Text:               responses.TextEcho{Format: req.Format, Verbosity: req.Verbosity},
+		Temperature:        valueOr(req.Temperature, 1),
+		TopP:               valueOr(req.TopP, 1),
+		PresencePenalty:    valueOr(req.PresencePenalty, 0),
+		FrequencyPenalty:   valueOr(req.FrequencyPenalty, 0),
+		Truncation:         "disabled",
+		ServiceTier:        "default",
+		SafetyIdentifier:   req.SafetyIdentifier,
+		PromptCacheKey:     req.PromptCacheKey,
 	}
 	r.Text.Format.Schema = bytes.Clone(req.Format.Schema)
 	if r.Metadata == nil {
@@ -47,20 +50,32 @@ func newResponse(req *responses.Request, id string, created time.Time) *response
 	if r.Text.Format.Type == "" {
 		r.Text.Format.Type = responses.FormatText
 	}
+	if req.Background {
+		r.Status = responses.ResponseQueued
+	}
+	if req.Truncation != "" {
+		r.Truncation = req.Truncation
+	}
+	if req.Conversation != "" {
+		r.Conversation = &responses.ConversationRef{ID: req.Conversation}
+	}
 	if req.ServiceTier != "" {
 		r.ServiceTier = req.ServiceTier
 	}
 	return r
 }
 
-func toolsEcho(tools []responses.Tool) []responses.ToolEcho {
+func toolsEcho(tools []responses.Tool, d responses.Dialect) []responses.ToolEcho {
 	out := make([]responses.ToolEcho, 0, len(tools))
 	for _, tool := range tools {
 		switch t := tool.(type) {
 		case *responses.MCPTool:
 			e := responses.MCPToolEcho{
 				Type: "mcp", ServerLabel: t.ServerLabel, ServerURL: redactURL(t.ServerURL), ServerDescription: optional(t.Description),
-				RequireApproval: "never",
+				RequireApproval: responses.ApprovalPolicy{Mode: responses.ApproveNever},
+			}
+			if d == responses.DialectOpenAI {
+				e.RequireApproval = t.Approval
 			}
 			if len(t.Allowed.Names) > 0 || t.Allowed.ReadOnly {
 				e.AllowedTools = &t.Allowed

@@ -3,12 +3,11 @@ package starter
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/temporal"
 
 	"perdure/internal/responses"
-	"perdure/workflows"
 )
 
 // wireError returns the error as a client may see it, or nil for one that is not for clients.
@@ -49,30 +48,17 @@ func temporalAway(err error) bool {
 	return errors.As(err, &away) || errors.As(err, &late) || errors.As(err, &exhausted) || errors.As(err, &cancelled)
 }
 
-// runError splits the error with which a run ended: into what it had come to, and what the caller must be told with an HTTP
-// status of its own. Both are nil when the error says nothing of the run.
-func runError(err error) (*workflows.Outcome, *responses.Error) {
-	var app *temporal.ApplicationError
-	var cancelled *temporal.CanceledError
-	var out workflows.Outcome
-	switch {
-	case errors.As(err, &app):
-		switch app.Type() {
-		case workflows.ErrTypeDiscovery:
-			return nil, &responses.Error{
-				Status: http.StatusFailedDependency, Type: responses.ErrExternalConnector, Param: "tools", Message: app.Message(),
-			}
-		case workflows.ErrTypeInvalid:
-			return nil, responses.Invalid("tools", "%s", app.Message())
-		case workflows.ErrTypeFailed:
-			if app.Details(&out) == nil {
-				return &out, nil
-			}
-		}
-	case errors.As(err, &cancelled):
-		if cancelled.Details(&out) == nil {
-			return &out, nil
-		}
+func responseNotFound(id string) *responses.Error {
+	return &responses.Error{
+		Status: http.StatusNotFound, Type: responses.ErrNotFound, Message: "Response with id '" + clip(id) + "' not found.",
 	}
-	return nil, nil
+}
+
+// clip bounds what an error repeats of a client's own words.
+func clip(s string) string {
+	const most = 100
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }

@@ -25,9 +25,10 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"perdure/internal/blob"
+	"perdure/internal/egress"
+	"perdure/internal/events/eventstest"
 	"perdure/internal/identity"
 	"perdure/internal/logtest"
-	"perdure/internal/mcpclient"
 	"perdure/internal/model"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
@@ -38,23 +39,32 @@ import (
 // patience is how long a test waits for what must come.
 const patience = 20 * time.Second
 
-const apiKey = "pd_key_of_alice"
+const (
+	apiKey   = "pd_key_of_alice"
+	otherKey = "pd_key_of_another_organization"
+)
+
+var alice = identity.Principal{Organization: "acme", User: "alice", Key: "laptop"}
 
 // newOptions returns options with everything but a Temporal client, and the log that goes with them.
 func newOptions(t *testing.T) (Options, *logtest.Buffer) {
 	t.Helper()
 	log := &logtest.Buffer{}
 	return Options{
+		Namespace: client.DefaultNamespace,
 		TaskQueue: "starter-" + uuid.NewString(),
+		Events:    eventstest.New(t),
+		Webhooks:  func(string) []string { return nil },
+		EventAge:  time.Hour,
 		Blobs:     must(blob.Open(t.TempDir(), 1<<20)),
 		Sealer:    must(secret.ParseKeyset(must(secret.GenerateKeyset()))),
 		Catalog: must(model.NewCatalog([]model.Provider{
 			{Name: "p", BaseURL: "http://127.0.0.1:1/v1", Models: []string{"m", "n"}}, {Name: "q", BaseURL: "http://127.0.0.1:1/v1"},
 		}, "p/m")),
 		Keys: must(identity.NewKeyring(map[identity.KeyHash]identity.Principal{
-			identity.HashKey(apiKey): {Organization: "acme", User: "alice", Key: "laptop"},
+			identity.HashKey(apiKey): alice, identity.HashKey(otherKey): {Organization: "other", User: "eve", Key: "eve"},
 		})),
-		Network: mcpclient.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:*"}},
+		Network: egress.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:*"}},
 		Limits: Limits{
 			Body: 32 << 20, MCPServers: 2, MaxSteps: 10, MaxStepsCap: 100, RunTimeout: time.Minute,
 			ReadHeaderTimeout: 5 * time.Second, Grace: 20 * time.Second,
@@ -143,9 +153,10 @@ func requireSearchAttributes(t *testing.T, c client.Client) {
 	var query []string
 	for _, k := range []temporal.SearchAttributeKey{
 		workflows.Organization, workflows.User, workflows.Model, workflows.Servers, workflows.Status,
+		workflows.Stored,
 	} {
 		attributes[k.GetName()] = k.GetValueType()
-		query = append(query, k.GetName()+" = 'x'")
+		query = append(query, k.GetName()+" IS NOT NULL")
 	}
 	for added := false; ; added = true {
 		_, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{

@@ -2,7 +2,6 @@ package starter
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -64,23 +63,31 @@ func (s *Starter) guarded(next http.Handler) http.Handler {
 
 func requestID(w http.ResponseWriter) string { return w.Header().Get(requestIDHeader) }
 
-// writeError renders an error. One that is not meant for clients becomes a generic 500 and a line in the log.
-func (s *Starter) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	shown := wireError(err)
-	if shown == nil {
-		if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
-			return // nobody is left to read an answer
-		}
-		s.Logger.ErrorContext(r.Context(), "request failed", "request", requestID(w), "method", r.Method, "path", r.URL.Path, "error", err)
-		shown = &responses.Error{
-			Status: http.StatusInternalServerError, Type: responses.ErrInternal,
-			Message: "something went wrong here; the log has the details under " + requestID(w),
-		}
+// shown returns an error as the client sees it. One that is not meant for clients becomes a generic 500 and a line in the log.
+func (s *Starter) shown(w http.ResponseWriter, r *http.Request, err error) *responses.Error {
+	if shown := wireError(err); shown != nil {
+		return shown
 	}
+	s.Logger.ErrorContext(r.Context(), "request failed", "request", requestID(w), "method", r.Method, "path", r.URL.Path, "error", err)
+	return &responses.Error{
+		Status: http.StatusInternalServerError, Type: responses.ErrInternal,
+		Message: "something went wrong here; the log has the details under " + requestID(w),
+	}
+}
+
+// writeError renders an error.
+func (s *Starter) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
+		return // nobody is left to read an answer
+	}
+	shown := s.shown(w, r, err)
 	if shown.Status == http.StatusServiceUnavailable || shown.Status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "2")
 	}
-	body, err := json.Marshal(map[string]*responses.Error{"error": shown})
+	if shown.Status == http.StatusConflict {
+		w.Header().Set("X-Should-Retry", "false") // SDKs repeat a request after a 409, which would never help
+	}
+	body, err := shown.MarshalWire(s.dialect(r))
 	if err != nil {
 		s.Logger.ErrorContext(r.Context(), "error could not be rendered", "request", requestID(w), "error", err)
 		return

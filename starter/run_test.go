@@ -56,10 +56,14 @@ func TestEndsOfRuns(t *testing.T) {
 			return out, temporal.NewCanceledError(out)
 		}, 200, "cancelled", ""},
 		{"discovery", func(_ workflow.Context, in workflows.ResponseInput) (workflows.Outcome, error) {
-			return workflows.Outcome{}, fail(workflows.ErrTypeDiscovery, outcome(in, responses.ResponseFailed))
+			out := outcome(in, responses.ResponseFailed)
+			out.Error = &responses.RunError{Message: "what the client may know"}
+			return workflows.Outcome{}, fail(workflows.ErrTypeDiscovery, out)
 		}, 424, responses.ErrExternalConnector, ""},
-		{"impossible", func(workflow.Context, workflows.ResponseInput) (workflows.Outcome, error) {
-			return workflows.Outcome{}, fail(workflows.ErrTypeInvalid)
+		{"impossible", func(_ workflow.Context, in workflows.ResponseInput) (workflows.Outcome, error) {
+			out := outcome(in, responses.ResponseFailed)
+			out.Error = &responses.RunError{Message: "what the client may know", Param: "tools"}
+			return workflows.Outcome{}, fail(workflows.ErrTypeInvalid, out)
 		}, 400, responses.ErrInvalidRequest, ""},
 		{"failed without an outcome", func(workflow.Context, workflows.ResponseInput) (workflows.Outcome, error) {
 			return workflows.Outcome{}, fail(workflows.ErrTypeFailed)
@@ -103,6 +107,12 @@ func TestEndsOfRuns(t *testing.T) {
 			}
 		})
 	}
+}
+
+// discoveryFailure is the error of a run whose servers could not be listed.
+func discoveryFailure(out workflows.Outcome) error {
+	return temporal.NewApplicationErrorWithOptions("no server", workflows.ErrTypeDiscovery,
+		temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{out}})
 }
 
 // waiting is a workflow that goes on when it is cancelled, or told to with the signal "go".

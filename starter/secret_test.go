@@ -21,6 +21,7 @@ import (
 	"perdure/internal/model"
 	"perdure/internal/modeltest"
 	"perdure/internal/secret"
+	"perdure/internal/webhook"
 	"perdure/worker"
 )
 
@@ -142,8 +143,9 @@ func runWorker(t *testing.T, o Options, r *rig) {
 	logger := o.Logger
 	mcp := must(mcpclient.New(mcpclient.Options{Network: o.Network, Logger: logger}))
 	models := model.New(model.Options{Catalog: o.Catalog, Logger: logger})
+	webhooks := must(webhook.New(webhook.Options{Logger: logger}))
 	steps := must(activities.New(activities.Options{
-		Blobs: o.Blobs, MCP: mcp, Models: models, Sealer: o.Sealer, Logger: logger,
+		Blobs: o.Blobs, MCP: mcp, Models: models, Sealer: o.Sealer, Events: o.Events, Webhooks: webhooks, Logger: logger,
 		HeartbeatEvery: 100 * time.Millisecond, ModelTimeout: time.Minute, MaxToolOutput: 100_000,
 	}))
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))

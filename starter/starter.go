@@ -9,14 +9,18 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/semaphore"
 
 	"perdure/internal/blob"
+	"perdure/internal/egress"
+	"perdure/internal/events"
 	"perdure/internal/identity"
-	"perdure/internal/mcpclient"
 	"perdure/internal/model"
+	"perdure/internal/responses"
 	"perdure/internal/secret"
 	"perdure/workflows"
 )
@@ -24,14 +28,22 @@ import (
 // Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy.
 type Options struct {
 	Temporal  client.Client
+	Namespace string // of the runs
 	TaskQueue string
+	Events    *events.Log
 	Blobs     *blob.Store
 	Sealer    *secret.Sealer
 	Catalog   *model.Catalog
 	Keys      *identity.Keyring
-	Network   mcpclient.NetworkPolicy
+	Network   egress.NetworkPolicy
 	Limits    Limits
 	Logger    *slog.Logger
+	// Dialect is what /v1/responses speaks; /v1/agent always speaks the Agent API's.
+	Dialect responses.Dialect
+	// Webhooks returns the names of the endpoints that hear of an organization's background runs.
+	Webhooks func(organization string) []string
+	// EventAge is how long the event log keeps events.
+	EventAge time.Duration
 }
 
 // Limits bound what a request may ask for.
@@ -44,6 +56,8 @@ type Limits struct {
 	// MaxStepsCap is the most that a request may name.
 	MaxStepsCap int
 	Run         workflows.Limits
+	// ToolOutput is how many bytes of one tool's output the model gets to see; 0 is the workers' default.
+	ToolOutput int
 	// RunTimeout bounds a whole run.
 	RunTimeout time.Duration
 	// ReadHeaderTimeout bounds how long a client may take to send its headers.
@@ -57,12 +71,24 @@ type Starter struct {
 	Options
 	// stopping ends when no more requests are welcome, and closing when those that wait for their run must let go of it.
 	stopping, closing context.Context
-	// bodyTimeout bounds how long a client may take to send its body, and answerTimeout to read the answer.
-	bodyTimeout, answerTimeout time.Duration
+	// bodyTimeout bounds how long a client may take to send its body, answerTimeout to read the answer, and slowClient to take one
+	// event of a stream.
+	bodyTimeout, answerTimeout, slowClient time.Duration
+	// socketPing is how often a WebSocket's client is asked whether it is there, and socketIdle how long it may want nothing.
+	socketPing, socketIdle time.Duration
+	// sockets are the WebSockets, which the HTTP server does not know any more.
+	sockets sync.WaitGroup
+	// counting limits the requests that count tokens at the same time: it is work for the processor alone.
+	counting *semaphore.Weighted
 }
 
 func newStarter(stopping, closing context.Context, o Options) *Starter {
-	return &Starter{Options: o, stopping: stopping, closing: closing, bodyTimeout: 2 * time.Minute, answerTimeout: 2 * time.Minute}
+	return &Starter{
+		Options: o, stopping: stopping, closing: closing,
+		bodyTimeout: 2 * time.Minute, answerTimeout: 2 * time.Minute, slowClient: 30 * time.Second,
+		socketPing: pingEvery, socketIdle: time.Hour,
+		counting: semaphore.NewWeighted(maxCounting),
+	}
 }
 
 // Run serves on l until ctx ends, then lets the requests under way finish within the grace period and returns nil. Runs whose
@@ -105,7 +131,8 @@ func (s *Starter) shutdown(ctx context.Context, server *http.Server, letGo func(
 	defer cancel()
 	err := server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return server.Close()
+		err = server.Close()
 	}
+	s.awaitSockets(ctx)
 	return err
 }

@@ -1,9 +1,12 @@
 package starter
 
 import (
+	"bytes"
 	"context"
+	"slices"
 
 	"perdure/activities"
+	"perdure/internal/identity"
 	"perdure/internal/responses"
 	"perdure/internal/transcript"
 	"perdure/workflows"
@@ -13,9 +16,13 @@ import (
 const inlineSettings = 1 << 10
 
 // runInput translates a validated request into the input of its run.
-func (s *Starter) runInput(ctx context.Context, responseID string, req *responses.Request) (workflows.ResponseInput, error) {
+func (s *Starter) runInput(ctx context.Context, who identity.Principal, responseID string, req *responses.Request, b before, d responses.Dialect) (workflows.ResponseInput, error) {
 	in := workflows.ResponseInput{
 		ResponseID:      responseID,
+		Organization:    who.Organization,
+		Background:      req.Background,
+		ConversationID:  req.Conversation,
+		Denied:          b.answers.denied,
 		Models:          req.Models,
 		MaxSteps:        s.Limits.MaxSteps,
 		MaxToolCalls:    req.MaxToolCalls,
@@ -38,20 +45,34 @@ func (s *Starter) runInput(ctx context.Context, responseID string, req *response
 		}
 		in.Servers = append(in.Servers, server)
 	}
+	if d == responses.DialectOpenAI {
+		in.Listed = listed(in.Servers, req.Input, b.servers)
+	}
+	if req.Background {
+		in.Webhooks = s.Webhooks(who.Organization)
+	}
 	var err error
-	if in.Settings, err = s.Blobs.Pack(ctx, settings(req), inlineSettings); err != nil {
+	if in.Approved, err = s.approvedCalls(ctx, b.answers.approved); err != nil {
 		return in, err
+	}
+	if in.Settings, err = s.Blobs.Pack(ctx, settings(who, req, d), inlineSettings); err != nil {
+		return in, err
+	}
+	for i, item := range req.Input {
+		responses.Identify(item, responses.InputItemID(item.Type(), responseID, i))
 	}
 	items, err := transcript.Pack(ctx, s.Blobs, req.Input...)
 	if err != nil {
 		return in, err
 	}
+	in.Input = b.transcript
+	in.InputFrom = in.Input.Len()
 	in.Input.Append(items...)
 	in.Input, _, err = transcript.Fold(ctx, s.Blobs, in.Input)
 	return in, err
 }
 
-func settings(req *responses.Request) activities.Settings {
+func settings(who identity.Principal, req *responses.Request, d responses.Dialect) activities.Settings {
 	s := activities.Settings{
 		Functions:         req.FunctionTools(),
 		Choice:            req.ToolChoice,
@@ -63,6 +84,14 @@ func settings(req *responses.Request) activities.Settings {
 		Effort:            req.Reasoning.Effort,
 		Verbosity:         req.Verbosity,
 		Format:            req.Format,
+		Truncate:          req.Truncation == "auto",
+		Organization:      who.Organization,
+	}
+	if d == responses.DialectOpenAI {
+		s.Approvals = map[string]responses.ApprovalPolicy{}
+		for _, t := range req.MCPTools() {
+			s.Approvals[t.ServerLabel] = t.Approval
+		}
 	}
 	if req.Instructions != nil {
 		s.Instructions = *req.Instructions
@@ -70,23 +99,22 @@ func settings(req *responses.Request) activities.Settings {
 	return s
 }
 
-// complete fills in what a run came to.
-func (s *Starter) complete(ctx context.Context, r *responses.Response, out *workflows.Outcome) error {
-	output, err := transcript.Load(ctx, s.Blobs, out.Conversation, out.OutputFrom)
-	if err != nil {
-		return err
+// listed returns the labels of the servers whose tools the conversation has already: in a list that the client sends along, or in one
+// that an earlier response made of the same server with the same filter.
+func listed(servers []activities.Server, input []responses.Item, earlier []workflows.ListedServer) []string {
+	var labels []string
+	for _, server := range servers {
+		sent := slices.ContainsFunc(input, func(item responses.Item) bool {
+			list, ok := item.(*responses.MCPListTools)
+			return ok && list.ServerLabel == server.Label && list.Error == nil
+		})
+		known := slices.ContainsFunc(earlier, func(l workflows.ListedServer) bool {
+			return l.Label == server.Label && l.Origin == server.Origin &&
+				bytes.Equal(l.Allowed.JSON, server.Allowed.JSON) && l.Allowed.Ref == server.Allowed.Ref
+		})
+		if sent || known {
+			labels = append(labels, server.Label)
+		}
 	}
-	r.Status = out.Status
-	r.Model = out.Model
-	r.Error = out.Error
-	r.Output = output
-	r.Usage = &out.Usage
-	if out.Status == responses.ResponseCompleted {
-		at := out.CompletedAt.Unix()
-		r.CompletedAt = &at
-	}
-	if out.Reason != "" {
-		r.IncompleteDetails = &responses.IncompleteDetails{Reason: out.Reason}
-	}
-	return nil
+	return labels
 }

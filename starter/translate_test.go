@@ -77,11 +77,11 @@ func TestRunInput(t *testing.T) {
 				tt.change(s)
 			}
 			limits := s.Limits.Run
-			got, err := s.runInput(t.Context(), "resp_1", accepted(t, s, tt.body))
+			got, err := s.runInput(t.Context(), alice, "resp_1", accepted(t, s, tt.body), before{}, responses.DialectAgent)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := workflows.ResponseInput{ResponseID: "resp_1", Models: []string{"p/m"}, MaxSteps: 10, Limits: limits}
+			want := workflows.ResponseInput{ResponseID: "resp_1", Organization: "acme", Models: []string{"p/m"}, MaxSteps: 10, Limits: limits}
 			tt.want(&want)
 			ignore := cmpopts.IgnoreFields(workflows.ResponseInput{}, "Input", "Settings", "Servers")
 			if diff := cmp.Diff(want, got, ignore); diff != "" {
@@ -97,10 +97,10 @@ func TestRunInput(t *testing.T) {
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	s := newTestStarter(t)
-	in, err := s.runInput(t.Context(), "resp_1", accepted(t, s, `{"input":"hi","instructions":"`+strings.Repeat("Be brief. ", 200)+`",
+	in, err := s.runInput(t.Context(), alice, "resp_1", accepted(t, s, `{"input":"hi","instructions":"`+strings.Repeat("Be brief. ", 200)+`",
 		"temperature":0,"top_p":0.5,"presence_penalty":0.1,"frequency_penalty":0.2,"reasoning":{"effort":"low"},"parallel_tool_calls":true,
 		"text":{"format":{"type":"json_object"},"verbosity":"high"},"tool_choice":"required",
-		"tools":[{"type":"function","name":"f","description":"d","parameters":{"type":"object"},"strict":true}]}`))
+		"tools":[{"type":"function","name":"f","description":"d","parameters":{"type":"object"},"strict":true}]}`), before{}, responses.DialectAgent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +121,7 @@ func TestSettings(t *testing.T) {
 		Choice: responses.ToolChoice{Mode: responses.ToolChoiceRequired}, ParallelToolCalls: &yes,
 		Temperature: number(0), TopP: number(0.5), PresencePenalty: number(0.1), FrequencyPenalty: number(0.2),
 		Effort: "low", Verbosity: "high", Format: responses.Format{Type: responses.FormatJSONObject},
+		Organization: "acme",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -130,9 +131,9 @@ func TestSettings(t *testing.T) {
 func TestServersAreSealed(t *testing.T) {
 	t.Parallel()
 	s := newTestStarter(t)
-	in, err := s.runInput(t.Context(), "resp_1", accepted(t, s, `{"input":"hi","tools":[{"type":"mcp","server_label":"docs",
+	in, err := s.runInput(t.Context(), alice, "resp_1", accepted(t, s, `{"input":"hi","tools":[{"type":"mcp","server_label":"docs",
 		"server_url":"https://mcp.example.com:8443/path-canary?key=query-canary","authorization":"token-canary",
-		"headers":{"X-Key":"header-canary"},"allowed_tools":{"tool_names":["read"],"read_only":true}}]}`))
+		"headers":{"X-Key":"header-canary"},"allowed_tools":{"tool_names":["read"],"read_only":true}}]}`), before{}, responses.DialectAgent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func TestLongInputIsStoredByReference(t *testing.T) {
 	body := must(json.Marshal(map[string]any{"input": []map[string]string{
 		{"role": "user", "content": long}, {"role": "assistant", "content": "short"}, {"role": "user", "content": "and?"},
 	}}))
-	in, err := s.runInput(t.Context(), "resp_1", accepted(t, s, string(body)))
+	in, err := s.runInput(t.Context(), alice, "resp_1", accepted(t, s, string(body)), before{}, responses.DialectAgent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,11 +236,11 @@ func TestComplete(t *testing.T) {
 			tt.out.Conversation.Append(values...)
 			tt.out.OutputFrom, tt.out.Model, tt.out.CompletedAt = 1, "p/n", ended
 			tt.out.Usage = responses.Usage{InputTokens: 3, OutputTokens: 4, TotalTokens: 7}
-			got := newResponse(req, "resp_1", created)
-			if err := s.complete(t.Context(), got, &tt.out); err != nil {
+			got, err := s.complete(t.Context(), newResponse(req, responses.DialectAgent, "resp_1", created), &tt.out)
+			if err != nil {
 				t.Fatal(err)
 			}
-			want := newResponse(req, "resp_1", created)
+			want := newResponse(req, responses.DialectAgent, "resp_1", created)
 			want.Model, want.Status = "p/n", tt.out.Status
 			want.Output, want.Usage = []responses.Item{message}, &tt.out.Usage
 			tt.want(want)
@@ -254,7 +255,7 @@ func TestEcho(t *testing.T) {
 	t.Parallel()
 	s := newTestStarter(t)
 	const plain = `"background":false,"store":true,"completed_at":null,"created_at":100,"error":null,"id":"resp_1","incomplete_details":null,` +
-		`"model":"","object":"response","output":[],"previous_response_id":null,"status":"in_progress","top_logprobs":0,"truncation":"disabled","usage":null`
+		`"model":"p/m","object":"response","output":[],"previous_response_id":null,"status":"in_progress","top_logprobs":0,"truncation":"disabled","usage":null`
 	tests := []struct{ name, body, want string }{
 		{
 			"defaults", `{"input":"hi"}`,
@@ -286,7 +287,7 @@ func TestEcho(t *testing.T) {
 			if err := json.Unmarshal([]byte(tt.want), &want); err != nil {
 				t.Fatal(err)
 			}
-			wire, err := newResponse(accepted(t, s, tt.body), "resp_1", time.Unix(100, 0)).MarshalWire()
+			wire, err := newResponse(accepted(t, s, tt.body), responses.DialectAgent, "resp_1", time.Unix(100, 0)).MarshalWire(responses.DialectAgent)
 			if err != nil {
 				t.Fatal(err)
 			}

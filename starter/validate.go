@@ -14,6 +14,9 @@ func (s *Starter) validate(req *responses.Request) error {
 	if err := s.resolveModels(req); err != nil {
 		return err
 	}
+	if req.Background && !req.Store {
+		return responses.Invalid("store", "a background response must be stored, or nobody could ever read it; leave store out")
+	}
 	if req.MaxSteps != nil && *req.MaxSteps > s.Limits.MaxStepsCap {
 		return responses.Invalid("max_steps", "must be between 1 and %d", s.Limits.MaxStepsCap)
 	}

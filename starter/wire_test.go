@@ -201,7 +201,7 @@ func TestRoutes(t *testing.T) {
 			`{"id":"p/m","object":"model","created":0,"owned_by":"p"},{"id":"p/n","object":"model","created":0,"owned_by":"p"}]}`},
 		{"GET", "/healthz", 200, `{"status":"ok"}`},
 		{"GET", "/readyz", 503, "the workflow service cannot be reached"},
-		{"GET", "/v1/responses", 405, "/v1/responses does not take GET but POST"},
+		{"PUT", "/v1/responses", 405, "/v1/responses does not take PUT but GET or POST"},
 		{"POST", "/v1/chat/completions", 404, "no such endpoint: POST /v1/chat/completions"},
 		{"GET", "/", 404, "no such endpoint: GET /"},
 	}

@@ -105,6 +105,10 @@ func newWorker(c client.Client, steps *activities.Activities, o Options, onFatal
 		OnFatalError:                           onFatal,
 	})
 	w.RegisterWorkflowWithOptions(workflows.Response, workflow.RegisterOptions{Name: workflows.ResponseName})
+	w.RegisterWorkflowWithOptions(workflows.Conversation, workflow.RegisterOptions{Name: workflows.ConversationName})
+	w.RegisterWorkflowWithOptions(workflows.Approval, workflow.RegisterOptions{Name: workflows.ApprovalName})
+	w.RegisterWorkflowWithOptions(workflows.Deletion, workflow.RegisterOptions{Name: workflows.DeletionName})
+	w.RegisterWorkflowWithOptions(workflows.Webhook, workflow.RegisterOptions{Name: workflows.WebhookName})
 	steps.Register(w)
 	return w
 }

@@ -20,6 +20,7 @@ import (
 
 	"perdure/activities"
 	"perdure/internal/blob"
+	"perdure/internal/events/eventstest"
 	"perdure/internal/logtest"
 	"perdure/internal/mcpclient"
 	"perdure/internal/model"
@@ -57,6 +58,7 @@ func setup(t *testing.T, baseURL string) *fixture {
 	t.Cleanup(models.Close)
 	f.steps = must(activities.New(activities.Options{
 		Blobs: f.blobs, MCP: mcp, Models: models, Sealer: must(secret.ParseKeyset(must(secret.GenerateKeyset()))), Logger: logger,
+		Webhooks: noWebhooks(), Events: eventstest.New(t),
 		HeartbeatEvery: 100 * time.Millisecond, ModelTimeout: time.Minute, MaxToolOutput: 1000,
 	}))
 	f.options = worker.Options{
@@ -90,7 +92,7 @@ func (f *fixture) run(t *testing.T, c client.Client) (stop context.CancelFunc, e
 }
 
 // start starts a run without MCP servers.
-func (f *fixture) start(t *testing.T, c client.Client) client.WorkflowRun {
+func (f *fixture) start(t *testing.T, c client.Client, change ...func(*workflows.ResponseInput)) client.WorkflowRun {
 	t.Helper()
 	id := responses.ResponsePrefix + uuid.NewString()
 	question := &responses.Message{Role: responses.RoleUser, Content: []responses.Part{responses.InputText("hi")}}
@@ -103,6 +105,9 @@ func (f *fixture) start(t *testing.T, c client.Client) client.WorkflowRun {
 		},
 	}
 	in.Input.Append(must(transcript.Pack(t.Context(), f.blobs, question))...)
+	for _, ch := range change {
+		ch(&in)
+	}
 	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
 		ID: id, TaskQueue: f.options.TaskQueue, WorkflowExecutionTimeout: time.Minute,
 	}, workflows.ResponseName, in)

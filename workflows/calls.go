@@ -17,10 +17,16 @@ func (r *run) call(ctx workflow.Context, calls []activities.ToolCall) error {
 	slots := r.newSlots(ctx)
 	items := make([]blob.Value, len(calls))
 	errs := make([]error, len(calls))
+	first := r.outputLen()
 	group := workflow.NewWaitGroup(ctx)
 	for i, call := range calls {
 		if call.Refused != nil {
 			items[i] = *call.Refused
+			continue
+		}
+		if call.Approval != nil {
+			items[i] = *call.Approval
+			r.pendingApprovals = append(r.pendingApprovals, call.ItemID)
 			continue
 		}
 		r.calls++
@@ -32,7 +38,17 @@ func (r *run) call(ctx workflow.Context, calls []activities.ToolCall) error {
 				return
 			}
 			defer slots.release(call.Server)
-			items[i], errs[i] = r.mcpCall(ctx, call)
+			items[i], errs[i] = r.mcpCall(ctx, activities.MCPCallInput{
+				ItemID:           call.ItemID,
+				Index:            first + i,
+				Server:           r.servers[call.Server],
+				Tool:             call.Tool,
+				Arguments:        call.Arguments,
+				Repeatable:       call.Repeatable,
+				ThoughtSignature: call.ThoughtSignature,
+
+				ApprovalRequestID: call.ApprovalRequestID,
+			})
 		})
 	}
 	group.Wait(ctx)
@@ -46,26 +62,17 @@ func (r *run) call(ctx workflow.Context, calls []activities.ToolCall) error {
 }
 
 // mcpCall makes one call. Its only error is that the run was cancelled: everything else ends as an item.
-func (r *run) mcpCall(ctx workflow.Context, call activities.ToolCall) (blob.Value, error) {
-	input := activities.MCPCallInput{
-		ResponseID: r.in.ResponseID,
-		ItemID:     call.ItemID,
-		Server:     r.servers[call.Server],
-		Tool:       call.Tool,
-		Arguments:  call.Arguments,
-		Repeatable: call.Repeatable,
-		Attempts:   r.in.Limits.CallAttempts,
-
-		ThoughtSignature: call.ThoughtSignature,
-	}
-	summary := "mcp_call " + call.Server + "." + call.Tool
+func (r *run) mcpCall(ctx workflow.Context, input activities.MCPCallInput) (blob.Value, error) {
+	input.ResponseID = r.in.ResponseID
+	input.Attempts = r.in.Limits.CallAttempts
+	summary := "mcp_call " + input.Server.Label + "." + input.Tool
 	var result activities.MCPCallResult
 	err := workflow.ExecuteActivity(
 		workflow.WithActivityOptions(ctx, mcpCallOptions(r.in.Limits, summary)), activities.MCPCallName, input).Get(ctx, &result)
 	if err == nil || temporal.IsCanceledError(err) {
 		return result.Item, err
 	}
-	workflow.GetLogger(ctx).Warn("MCP call abandoned", "item", call.ItemID, "error", err)
+	workflow.GetLogger(ctx).Warn("MCP call abandoned", "item", input.ItemID, "error", err)
 	input.Abandoned = true
 	err = workflow.ExecuteActivity(
 		workflow.WithActivityOptions(ctx, abandonOptions(summary+" · abandoned")), activities.MCPCallName, input).Get(ctx, &result)

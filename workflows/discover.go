@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -9,21 +10,23 @@ import (
 	"perdure/internal/responses"
 )
 
-// discover lists the tools of all servers at once. One server that cannot be listed fails the run, and the others are not
-// waited for.
+// discover lists the tools of all servers at once, but for those whose tools the conversation has already. One server that cannot
+// be listed fails the run, and the others are not waited for.
 func (r *run) discover(ctx workflow.Context) error {
-	if len(r.in.Servers) == 0 {
+	servers := r.unlisted()
+	if len(servers) == 0 {
 		return nil
 	}
-	r.tell(ctx, fmt.Sprintf("listing the tools of %d MCP servers", len(r.in.Servers)))
+	r.tell(ctx, fmt.Sprintf("listing the tools of %d MCP servers", len(servers)))
 	ctx, cancel := workflow.WithCancel(ctx)
 	defer cancel()
-	results := make([]activities.DiscoverResult, len(r.in.Servers))
+	results := make([]activities.DiscoverResult, len(servers))
 	selector := workflow.NewSelector(ctx)
 	var first error
-	for i, server := range r.in.Servers {
+	for i, server := range servers {
+		n := r.newItem()
 		input := activities.DiscoverInput{
-			ResponseID: r.in.ResponseID, ItemID: r.itemID(responses.TypeMCPListTools), Server: server,
+			ResponseID: r.in.ResponseID, ItemID: responses.ItemID(responses.TypeMCPListTools, r.in.ResponseID, n), Index: n, Server: server,
 		}
 		future := workflow.ExecuteActivity(
 			workflow.WithActivityOptions(ctx, discoverOptions(r.in.Limits, server)), activities.DiscoverName, input)
@@ -33,7 +36,7 @@ func (r *run) discover(ctx workflow.Context) error {
 			}
 		})
 	}
-	for range r.in.Servers {
+	for range servers {
 		if selector.Select(ctx); first != nil {
 			return first
 		}
@@ -44,8 +47,18 @@ func (r *run) discover(ctx workflow.Context) error {
 		r.add(result.Item)
 	}
 	if tools > r.in.Limits.Tools {
-		return &failure{kind: ErrTypeInvalid, message: fmt.Sprintf("the MCP servers offer %d tools, and a model may be offered %d "+
+		return &failure{kind: ErrTypeInvalid, param: "tools", message: fmt.Sprintf("the MCP servers offer %d tools, and a model may be offered %d "+
 			"at most; name the tools that are needed in allowed_tools", tools, r.in.Limits.Tools)}
 	}
 	return nil
+}
+
+func (r *run) unlisted() []activities.Server {
+	var servers []activities.Server
+	for _, s := range r.in.Servers {
+		if !slices.Contains(r.in.Listed, s.Label) {
+			servers = append(servers, s)
+		}
+	}
+	return servers
 }

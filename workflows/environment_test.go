@@ -12,3 +12,6 @@ type (
 )
 
 const anyArgument = mock.Anything
+
+// matched is an argument that a function has looked at.
+func matched[T any](f func(T) bool) any { return mock.MatchedBy(f) }

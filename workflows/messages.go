@@ -31,6 +31,8 @@ var (
 	Model        = temporal.NewSearchAttributeKeyKeyword("PerdureModel")
 	Servers      = temporal.NewSearchAttributeKeyKeywordList("PerdureServers")
 	Status       = temporal.NewSearchAttributeKeyKeyword("PerdureStatus")
+	// Stored is false for a run whose response is not to be retrieved or listed.
+	Stored = temporal.NewSearchAttributeKeyBool("PerdureStored")
 )
 
 // ResponseInput starts a run.
@@ -46,10 +48,36 @@ type ResponseInput struct {
 	MaxSteps        int  `json:"max_steps"`
 	MaxToolCalls    *int `json:"max_tool_calls,omitempty"`
 	MaxOutputTokens *int `json:"max_output_tokens,omitempty"`
+	// InputFrom is the position in Input of the first item that the request itself brought.
+	InputFrom int `json:"input_from,omitempty"`
+	// Organization is the tenant.
+	Organization string `json:"organization,omitempty"`
+	// Background is set when nobody waits for the run: it is queued until a worker takes it.
+	Background bool `json:"background,omitempty"`
+	// Listed are the labels of servers whose tools the conversation has already. They are not listed again.
+	Listed []string `json:"listed,omitempty"`
+	// Approved are calls of an earlier response that the client approved. They are made before the model is asked.
+	Approved []Approved `json:"approved,omitempty"`
+	// Denied are the IDs of approval requests that the client answered with no.
+	Denied []string `json:"denied,omitempty"`
+	// ConversationID names the conversation that gets the items of a run that came to an answer.
+	ConversationID string `json:"conversation_id,omitempty"`
+	// Webhooks are the names of the endpoints that hear how the run ended.
+	Webhooks []string `json:"webhooks,omitempty"`
 	// SequentialCalls is set when the request forbids parallel tool calls.
 	SequentialCalls bool `json:"sequential_calls,omitempty"`
 
 	Limits Limits `json:"limits"`
+}
+
+// Approved is an MCP call that the client approved.
+type Approved struct {
+	RequestID string     `json:"request_id"`
+	Server    string     `json:"server"`
+	Tool      string     `json:"tool"`
+	Arguments blob.Value `json:"arguments"` // a JSON string
+
+	ThoughtSignature string `json:"thought_signature,omitempty"`
 }
 
 // Limits bound every run of a deployment. They travel with the run, so that a change of configuration does not change what a
@@ -81,4 +109,19 @@ type Outcome struct {
 	Usage       responses.Usage     `json:"usage"`
 	Error       *responses.RunError `json:"error,omitempty"`
 	CompletedAt time.Time           `json:"completed_at"`
+	// PendingCalls are the call IDs of function calls that the client has to answer, and PendingApprovals the IDs of approval requests.
+	PendingCalls     []string `json:"pending_calls,omitempty"`
+	PendingApprovals []string `json:"pending_approvals,omitempty"`
+	// Servers are those whose tools the conversation lists.
+	Servers []ListedServer `json:"servers,omitempty"`
 }
+
+// ListedServer is a server whose tools are in a conversation, with what the list depends on.
+type ListedServer struct {
+	Label   string     `json:"label"`
+	Origin  string     `json:"origin"`
+	Allowed blob.Value `json:"allowed"`
+}
+
+// ProgressName is the name of the query that returns what a run has come to so far, as an [Outcome].
+const ProgressName = "progress"

@@ -79,3 +79,25 @@ func abandonOptions(summary string) workflow.ActivityOptions {
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	}
 }
+
+const (
+	// changeAttempts keep the client of a change waiting for some ten seconds.
+	changeAttempts = 5
+	// runAppendAttempts keep changes waiting for about an hour, which is better than to lose the items of a run.
+	runAppendAttempts = 120
+)
+
+// conversationOptions: a change only adds to the blob store, so it may be repeated freely; what a lost attempt wrote is found again.
+func conversationOptions(attempts int32, summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		Summary:             summary,
+		StartToCloseTimeout: time.Minute,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:        500 * time.Millisecond,
+			BackoffCoefficient:     2,
+			MaximumInterval:        30 * time.Second,
+			MaximumAttempts:        attempts,
+			NonRetryableErrorTypes: []string{payloadTooLarge},
+		},
+	}
+}

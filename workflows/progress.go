@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"perdure/activities"
+	"perdure/internal/responses"
 )
 
 // tell shows an operator, in the Temporal Web UI, what the run is doing.
@@ -16,7 +17,34 @@ func (r *run) tell(ctx workflow.Context, doing string) {
 
 func (r *run) counts() string {
 	return fmt.Sprintf("turn %d of %d · %d MCP calls · %d items · %d tokens in, %d out",
-		r.turn, r.in.MaxSteps, r.calls, r.transcript.Len()-r.in.Input.Len(), r.usage.InputTokens, r.usage.OutputTokens)
+		r.turn, r.in.MaxSteps, r.calls, r.outputLen(), r.usage.InputTokens, r.usage.OutputTokens)
+}
+
+// announce answers the query [ProgressName] from now on, and says of a run that was queued that it has begun.
+func (r *run) announce(ctx workflow.Context) error {
+	if err := workflow.SetQueryHandler(ctx, ProgressName, func() (Outcome, error) { return r.outcome(), nil }); err != nil {
+		return err
+	}
+	if !r.in.Background {
+		return nil
+	}
+	return workflow.UpsertTypedSearchAttributes(ctx, Status.ValueSet(responses.ResponseInProgress))
+}
+
+// tellOthers lets the conversation and the webhooks know how the run ended. None of them can fail the run, and they hear of a run
+// that was cancelled, too.
+func (r *run) tellOthers(ctx workflow.Context, out Outcome) {
+	// It is never cancelled: that would reach the workflows that are started here, and which outlive the run.
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	answered := out.Status == responses.ResponseCompleted || out.Status == responses.ResponseIncomplete
+	if r.in.ConversationID != "" && answered {
+		signalConversation(ctx, r.in.ConversationID, ConversationAppend{
+			ResponseID: r.in.ResponseID, Transcript: out.Conversation, From: r.in.InputFrom, Servers: out.Servers,
+		})
+	}
+	if len(r.in.Webhooks) > 0 {
+		startWebhooks(ctx, r.in.Webhooks, r.in.ResponseID, out.Status)
+	}
 }
 
 // publish shows how the run ended, in its details and in its search attributes.

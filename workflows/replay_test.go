@@ -11,7 +11,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-const minHistories = 5
+const minHistories = 8
 
 // TestReplay replays runs that earlier versions have made. To add one, see TestRecordHistories in internal/e2e.
 func TestReplay(t *testing.T) {
@@ -23,6 +23,16 @@ func TestReplay(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestReplayOfConversations(t *testing.T) {
+	t.Parallel()
+	r := worker.NewWorkflowReplayer()
+	r.RegisterWorkflowWithOptions(Conversation, workflow.RegisterOptions{Name: ConversationName})
+	err := r.ReplayWorkflowHistoryFromJSONFile(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), "testdata/conversations/two_runs.json")
+	if err != nil {
+		t.Error(err)
 	}
 }
 

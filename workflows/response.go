@@ -15,6 +15,9 @@ import (
 // Response runs one response from its input to its end. See the package comment.
 func Response(ctx workflow.Context, in ResponseInput) (Outcome, error) {
 	r := newRun(in)
+	if err := r.announce(ctx); err != nil {
+		return Outcome{}, err
+	}
 	err := r.run(ctx)
 	return r.end(ctx, err)
 }
@@ -26,16 +29,21 @@ type run struct {
 	servers    map[string]activities.Server
 	model      int // position in in.Models of the model in use
 	turn       int
+	tries      int   // attempts at turns that were given up
 	steps      []int // where in the transcript the turns begin
 	nextItem   int
 	calls      int // MCP calls made
 	usage      responses.Usage
 	status     string
 	reason     string
+
+	// What the client has to answer before the conversation can go on.
+	pendingCalls     []string
+	pendingApprovals []string
 }
 
 func newRun(in ResponseInput) *run {
-	r := &run{in: in, transcript: in.Input, servers: map[string]activities.Server{}}
+	r := &run{in: in, transcript: in.Input, servers: map[string]activities.Server{}, status: responses.ResponseInProgress}
 	for _, s := range in.Servers {
 		r.servers[s.Label] = s
 	}
@@ -43,7 +51,13 @@ func newRun(in ResponseInput) *run {
 }
 
 func (r *run) run(ctx workflow.Context) error {
+	if err := r.claimAnswers(ctx); err != nil {
+		return err
+	}
 	if err := r.discover(ctx); err != nil {
+		return err
+	}
+	if err := r.callApproved(ctx); err != nil {
 		return err
 	}
 	for {
@@ -63,14 +77,13 @@ func (r *run) run(ctx workflow.Context) error {
 
 // finished decides whether the turn was the last, and with which status.
 func (r *run) finished(answer activities.ModelTurnResult) bool {
-	r.status = responses.ResponseCompleted
 	switch {
 	case answer.Finish == activities.FinishLength || r.outputTokensLeft() == 0:
 		r.incomplete(responses.IncompleteMaxOutputTokens)
 	case answer.Finish == activities.FinishContentFilter:
 		r.incomplete(responses.IncompleteContentFilter)
-	case len(answer.Functions) > 0:
-	case len(answer.Calls) == 0:
+	case len(answer.Functions) > 0, len(r.pendingApprovals) > 0, len(answer.Calls) == 0:
+		r.status = responses.ResponseCompleted
 	case r.turn >= r.in.MaxSteps:
 		r.incomplete(responses.IncompleteMaxSteps)
 	default:
@@ -85,15 +98,8 @@ func (r *run) incomplete(reason string) {
 
 // end turns what run returned into the workflow's own result.
 func (r *run) end(ctx workflow.Context, err error) (Outcome, error) {
-	out := Outcome{
-		Status:       r.status,
-		Reason:       r.reason,
-		Model:        r.in.Models[r.model],
-		Conversation: r.transcript,
-		OutputFrom:   r.in.Input.Len(),
-		Usage:        r.usage,
-		CompletedAt:  workflow.Now(ctx),
-	}
+	out := r.outcome()
+	out.CompletedAt = workflow.Now(ctx)
 	var failure *failure
 	switch {
 	case temporal.IsCanceledError(err):
@@ -101,20 +107,45 @@ func (r *run) end(ctx workflow.Context, err error) (Outcome, error) {
 		err = temporal.NewCanceledError(out)
 	case errors.As(err, &failure):
 		out.Status = responses.ResponseFailed
-		out.Error = &responses.RunError{Code: failure.kind, Type: failure.kind, Message: failure.message}
+		out.Error = &responses.RunError{Code: failure.kind, Type: failure.kind, Message: failure.message, Param: failure.param}
 		err = temporal.NewApplicationErrorWithOptions(failure.message, failure.kind,
 			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{out}, Cause: failure.cause})
 	case err != nil:
 		return out, err
 	}
 	r.publish(ctx, out)
+	r.tellOthers(ctx, out)
 	return out, err
+}
+
+// outcome is what the run has come to so far.
+func (r *run) outcome() Outcome {
+	return Outcome{
+		Status:           r.status,
+		Reason:           r.reason,
+		Model:            r.in.Models[r.model],
+		Conversation:     r.transcript,
+		OutputFrom:       r.in.Input.Len(),
+		Usage:            r.usage,
+		PendingCalls:     r.pendingCalls,
+		PendingApprovals: r.pendingApprovals,
+		Servers:          listedServers(r.in.Servers),
+	}
+}
+
+func listedServers(servers []activities.Server) []ListedServer {
+	var listed []ListedServer
+	for _, s := range servers {
+		listed = append(listed, ListedServer{Label: s.Label, Origin: s.Origin, Allowed: s.Allowed})
+	}
+	return listed
 }
 
 // failure is a reason for a run to fail that its client should hear of.
 type failure struct {
 	kind    string
 	message string
+	param   string // the place in the request, if the request is to blame
 	cause   error
 }
 
@@ -136,9 +167,10 @@ func failed(kind, otherwise string, err error) error {
 	return f
 }
 
-func (r *run) itemID(t responses.ItemType) string {
+// newItem returns the number of the next item, which is also its place in the output.
+func (r *run) newItem() int {
 	r.nextItem++
-	return responses.ItemID(t, r.in.ResponseID, r.nextItem-1)
+	return r.nextItem - 1
 }
 
 func unavailable(label string) string {

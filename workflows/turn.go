@@ -14,8 +14,8 @@ import (
 // modelTurn asks the models in order until one answers. A model that failed is not asked again in the same run.
 func (r *run) modelTurn(ctx workflow.Context) (activities.ModelTurnResult, error) {
 	r.turn++
-	for {
-		answer, err := r.ask(ctx)
+	for first := r.model; ; {
+		answer, err := r.ask(ctx, r.model-first)
 		if err == nil {
 			r.accept(answer)
 			return answer, nil
@@ -28,7 +28,8 @@ func (r *run) modelTurn(ctx workflow.Context) (activities.ModelTurnResult, error
 	}
 }
 
-func (r *run) ask(ctx workflow.Context) (activities.ModelTurnResult, error) {
+// ask asks the model in use, after so many others have failed at the same turn.
+func (r *run) ask(ctx workflow.Context, fallback int) (activities.ModelTurnResult, error) {
 	model := r.in.Models[r.model]
 	r.tell(ctx, "asking "+model)
 	summary := fmt.Sprintf("model_turn %d · %s", r.turn, model)
@@ -45,6 +46,9 @@ func (r *run) ask(ctx workflow.Context) (activities.ModelTurnResult, error) {
 		NextItem:        r.nextItem,
 		MaxOutputTokens: r.maxOutputTokens(),
 		CallsLeft:       r.callsLeft(),
+		Tries:           r.tries,
+		Fallback:        fallback,
+		Listed:          r.in.Listed,
 		LastTurn:        r.turn >= r.in.MaxSteps,
 	}).Get(ctx, &answer)
 	return answer, err
@@ -57,11 +61,18 @@ func (r *run) accept(answer activities.ModelTurnResult) {
 	}
 	r.steps = append(r.steps, r.transcript.Len())
 	r.add(answer.Items...)
-	r.nextItem += len(answer.Items) + len(answer.Calls) + len(answer.Functions)
+	r.nextItem += len(answer.Items) + len(answer.Calls)
+	for range answer.Functions {
+		r.pendingCalls = append(r.pendingCalls, responses.CallID(r.in.ResponseID, r.newItem(), answer.Try))
+	}
+	r.tries = max(answer.Try-1, 0)
 	r.usage.Add(answer.Usage)
 }
 
 func (r *run) add(items ...blob.Value) { r.transcript.Append(items...) }
+
+// outputLen is how many items of output the conversation has.
+func (r *run) outputLen() int { return r.transcript.Len() - r.in.Input.Len() }
 
 // maxOutputTokens is what the request's limit leaves for the next turn; nil means no limit.
 func (r *run) maxOutputTokens() *int {

@@ -29,8 +29,8 @@ func newDev() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run everything on this machine, with nothing else installed",
-		Long: `Run a Temporal server with its Web UI, a worker and the API on this machine. State lives below one directory and survives
-a restart. Without a model of your own, a script plays the model, so that you can see a run.
+		Long: `Run a Temporal server with its Web UI, an event log, a worker and the API on this machine. State lives below one
+directory and survives a restart. Without a model of your own, a script plays the model, so that you can see a run.
 
 To use a model, set OPENAI_API_KEY (and OPENAI_BASE_URL for another provider that speaks OpenAI's API), or name providers
 in a configuration file. To use a Temporal server that runs already, set TEMPORAL_ADDRESS.`,
@@ -176,6 +176,15 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
+	log, err := connectEvents(ctx, d.config, blobs, d.logger)
+	if err != nil {
+		return err
+	}
+	// Worker and API start after it and so are stopped before.
+	d.parts.start(ctx, "event log", func(ctx context.Context) error {
+		<-ctx.Done()
+		return log.Close()
+	})
 	sealer, err := openSealer(d.config)
 	if err != nil {
 		return err
@@ -184,14 +193,14 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
-	steps, closeSteps, err := newActivities(d.config, blobs, sealer, catalog, d.logger)
+	steps, closeSteps, err := newActivities(d.config, log, blobs, sealer, catalog, d.logger)
 	if err != nil {
 		return err
 	}
 	d.config.Auth.APIKeys = append(d.config.Auth.APIKeys, config.APIKey{
 		Name: "dev", Key: d.apiKey, Organization: "default", User: "dev",
 	})
-	options, err := starterOptions(d.config, d.temporal, blobs, sealer, catalog, d.logger)
+	options, err := starterOptions(d.config, d.temporal, log, blobs, sealer, catalog, d.logger)
 	if err != nil {
 		return err
 	}

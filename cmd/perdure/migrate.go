@@ -56,6 +56,7 @@ const (
 func searchAttributes() map[string]enumspb.IndexedValueType {
 	keys := []temporal.SearchAttributeKey{
 		workflows.Organization, workflows.User, workflows.Model, workflows.Servers, workflows.Status,
+		workflows.Stored,
 	}
 	types := make(map[string]enumspb.IndexedValueType, len(keys))
 	for _, k := range keys {
@@ -106,7 +107,7 @@ func registerSearchAttributes(ctx context.Context, c client.Client, namespace st
 func awaitSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
 	var terms []string
 	for name := range searchAttributes() {
-		terms = append(terms, name+" = 'any'")
+		terms = append(terms, name+" IS NOT NULL")
 	}
 	slices.Sort(terms)
 	request := &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: strings.Join(terms, " AND ")}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -15,9 +16,12 @@ import (
 	"perdure/activities"
 	"perdure/config"
 	"perdure/internal/blob"
+	"perdure/internal/egress"
+	"perdure/internal/events"
 	"perdure/internal/identity"
 	"perdure/internal/mcpclient"
 	"perdure/internal/model"
+	"perdure/internal/responses"
 	"perdure/internal/secret"
 	"perdure/starter"
 	"perdure/worker"
@@ -57,6 +61,27 @@ func openBlobs(c config.Config) (*blob.Store, error) {
 	return blob.Open(c.BlobDir(), blobCacheBytes)
 }
 
+// connectEvents returns the event log, which must be closed. Without a URL its server is in this process.
+func connectEvents(ctx context.Context, c config.Config, blobs *blob.Store, logger *slog.Logger) (*events.Log, error) {
+	roots, err := certificates(c.Network.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return events.Connect(ctx, events.Options{
+		URL: c.Events.URL, Credentials: c.Events.CredentialsFile, RootCAs: roots,
+		Dir: c.EventsDir(), Listen: c.Events.Listen,
+		MaxAge: c.Events.MaxAge, Replicas: c.Events.Replicas, Blobs: blobs, Logger: logger,
+	})
+}
+
+// sharedEvents is connectEvents for a process that is not alone.
+func sharedEvents(ctx context.Context, c config.Config, blobs *blob.Store, logger *slog.Logger) (*events.Log, error) {
+	if err := c.RequireEventsURL(); err != nil {
+		return nil, err
+	}
+	return connectEvents(ctx, c, blobs, logger)
+}
+
 func openSealer(c config.Config) (*secret.Sealer, error) {
 	if !c.Secrets.Keyset.IsZero() {
 		return secret.ParseKeyset([]byte(c.Secrets.Keyset.Reveal()))
@@ -86,8 +111,8 @@ func newKeyring(keys []config.APIKey) (*identity.Keyring, error) {
 	return identity.NewKeyring(known)
 }
 
-func networkPolicy(c config.Network) mcpclient.NetworkPolicy {
-	return mcpclient.NetworkPolicy{AllowNetworks: c.AllowNetworks, AllowOrigins: c.AllowOrigins}
+func networkPolicy(c config.Network) egress.NetworkPolicy {
+	return egress.NetworkPolicy{AllowNetworks: c.AllowNetworks, AllowOrigins: c.AllowOrigins}
 }
 
 // certificates returns the system's roots with those of the file added; nil means the system's alone.
@@ -109,15 +134,16 @@ func certificates(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// heartbeatEvery lets two beats be lost before the timeout, and a cancellation reach a running step within a second.
-func heartbeatEvery(timeout time.Duration) time.Duration { return min(timeout/3, time.Second) }
+// heartbeatEvery lets two beats be lost before the timeout. A step hears of its cancellation by the event log at once, and by its beat
+// while the log is away.
+func heartbeatEvery(timeout time.Duration) time.Duration { return min(timeout/3, 2*time.Second) }
 
 // maxListedTools bounds the tools that one server may list. It is far more than a model may be offered, since a request can choose
 // among them.
 const maxListedTools = 1024
 
 // newActivities also returns a function that closes what the activities hold open.
-func newActivities(c config.Config, blobs *blob.Store, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (*activities.Activities, func(), error) {
+func newActivities(c config.Config, log *events.Log, blobs *blob.Store, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (*activities.Activities, func(), error) {
 	roots, err := certificates(c.Network.CAFile)
 	if err != nil {
 		return nil, nil, err
@@ -139,9 +165,13 @@ func newActivities(c config.Config, blobs *blob.Store, sealer *secret.Sealer, ca
 	if err != nil {
 		return nil, nil, err
 	}
+	webhooks, err := newWebhookSender(c, roots, logger)
+	if err != nil {
+		return nil, nil, err
+	}
 	models := model.New(model.Options{Catalog: catalog, RootCAs: roots, Logger: logger})
 	steps, err := activities.New(activities.Options{
-		Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger,
+		Events: log, Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger, Webhooks: webhooks,
 		HeartbeatEvery: heartbeatEvery(c.Limits.Model.Heartbeat),
 		ModelTimeout:   c.Limits.Model.Timeout,
 		MaxToolOutput:  int(c.Limits.ToolOutputToModel),
@@ -151,6 +181,7 @@ func newActivities(c config.Config, blobs *blob.Store, sealer *secret.Sealer, ca
 			logger.Warn("MCP sessions did not end in time", "error", err)
 		}
 		models.Close()
+		webhooks.Close()
 	}
 	return steps, closeAll, err
 }
@@ -165,10 +196,13 @@ func workerOptions(c config.Config, logger *slog.Logger) worker.Options {
 	}
 }
 
-func starterOptions(c config.Config, temporal client.Client, blobs *blob.Store, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (starter.Options, error) {
+func starterOptions(c config.Config, temporal client.Client, log *events.Log, blobs *blob.Store, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (starter.Options, error) {
 	keys, err := newKeyring(c.Auth.APIKeys)
 	return starter.Options{
-		Temporal: temporal, TaskQueue: c.Temporal.TaskQueue,
+		Temporal: temporal, Namespace: namespaceOf(c.Temporal), TaskQueue: c.Temporal.TaskQueue,
+		Webhooks: subscriptions(c.Webhooks).For,
+		Dialect:  responses.Dialect(c.API.Dialect),
+		Events:   log, EventAge: c.Events.MaxAge,
 		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: networkPolicy(c.Network),
 		Limits: starterLimits(c), Logger: logger,
 	}, err
@@ -184,6 +218,7 @@ func starterLimits(c config.Config) starter.Limits {
 		RunTimeout:        c.Limits.RunTimeout,
 		ReadHeaderTimeout: c.HTTP.ReadHeaderTimeout,
 		Grace:             c.HTTP.ShutdownGrace,
+		ToolOutput:        int(c.Limits.ToolOutputToModel),
 		Run: workflows.Limits{
 			Tools:                  c.Limits.Tools,
 			ParallelCalls:          c.Limits.ParallelCalls,

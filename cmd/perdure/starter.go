@@ -45,6 +45,11 @@ func runStarter(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	log, err := sharedEvents(cmd.Context(), c, blobs, logger)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
 	sealer, err := openSealer(c)
 	if err != nil {
 		return err
@@ -53,7 +58,7 @@ func runStarter(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	options, err := starterOptions(c, temporal, blobs, sealer, catalog, logger)
+	options, err := starterOptions(c, temporal, log, blobs, sealer, catalog, logger)
 	if err != nil {
 		return err
 	}

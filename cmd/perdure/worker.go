@@ -36,6 +36,11 @@ func runWorker(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	log, err := sharedEvents(cmd.Context(), c, blobs, logger)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
 	sealer, err := openSealer(c)
 	if err != nil {
 		return err
@@ -44,7 +49,7 @@ func runWorker(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	steps, closeSteps, err := newActivities(c, blobs, sealer, catalog, logger)
+	steps, closeSteps, err := newActivities(c, log, blobs, sealer, catalog, logger)
 	if err != nil {
 		return err
 	}

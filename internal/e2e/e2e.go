@@ -9,6 +9,14 @@
 //	view_test.go       what an operator sees in Temporal, and what nobody may see there
 //	dev_test.go        "perdure dev" as a newcomer uses it
 //	everything_test.go an MCP server that we did not write
+//	clients_test.go    client libraries that we did not write; sdk_test.go runs them, in npm/clients and goclient
+//	golden_stream_test.go every byte of a stream
+//	resume_test.go     streams that are cut at every event, and go on elsewhere; sse_test.go reads them
+//	stream_test.go     that streams agree with themselves and with responses
+//	outage_test.go     the event log stops
+//	cancel_test.go     runs that are cancelled, and clients that leave
+//	idempotency_test.go, chain_test.go, approval_test.go, tenancy_test.go, list_test.go, webhook_test.go
+//	                   what their names say
 //	recording_test.go  no test: it records the histories that package workflows replays
 //
 // # Scenarios

@@ -94,7 +94,6 @@ func TestBadRequests(t *testing.T) {
 		{"no input", `{}`, 400, "invalid_request", "input"},
 		{"empty input", `{"input": []}`, 400, "invalid_request", "input"},
 		{"wrong type", `{"input": 7}`, 400, "invalid_request", "input"},
-		{"not supported yet", `{"input": "x", "stream": true}`, 400, "invalid_request", "stream"},
 		{"unknown item type", `{"input": [{"type": "thought"}]}`, 400, "invalid_request", "input[0].type"},
 		{"output without its call", `{"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}`, 400, "invalid_request", "input[0].call_id"},
 		{"image over http", `{"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "http://example.com/a.png"}]}]}`, 400, "invalid_request", "input[0].content[0].image_url"},
@@ -185,12 +184,13 @@ func TestRoutes(t *testing.T) {
 		{http.MethodPost, "/v1/responses", "pd_another_key", 401, "unauthorized"},
 		{http.MethodPost, "/v1/agent", "", 401, "unauthorized"},
 		{http.MethodPost, "/v1/agent", apiKey, 400, "invalid_request"},
-		{http.MethodGet, "/v1/responses", apiKey, 405, "method_not_allowed"},
+		{http.MethodDelete, "/v1/responses", apiKey, 405, "method_not_allowed"},
 		{http.MethodPut, "/v1/agent", apiKey, 405, "method_not_allowed"},
 		{http.MethodPost, "/v1/models", apiKey, 405, "method_not_allowed"},
 		{http.MethodGet, "/", "", 404, "not_found"},
 		{http.MethodGet, "/v1/response", apiKey, 404, "not_found"},
-		{http.MethodPost, "/v1/responses/x", apiKey, 404, "not_found"},
+		{http.MethodPost, "/v1/responses/x", apiKey, 405, "method_not_allowed"},
+		{http.MethodPost, "/v1/responses/x/y", apiKey, 404, "not_found"},
 	}
 	for _, test := range tests {
 		t.Run(test.method+test.path+" "+test.key, func(t *testing.T) {

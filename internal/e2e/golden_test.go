@@ -16,6 +16,7 @@ import (
 
 var (
 	anyUUID   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	anyItem   = regexp.MustCompile(`_ID_(\d+)r\d+`) // of an attempt that is not the first
 	anyPort   = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	anyTime   = regexp.MustCompile(`"(created_at|completed_at)": ?\d+`)
 	anyString = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
@@ -37,6 +38,7 @@ var plain = map[string]string{
 // normalize replaces what differs from run to run.
 func normalize(text []byte) []byte {
 	text = anyUUID.ReplaceAll(text, []byte("ID"))
+	text = anyItem.ReplaceAll(text, []byte("_ID_$1"))
 	text = anyPort.ReplaceAll(text, []byte("127.0.0.1:PORT"))
 	return anyTime.ReplaceAll(text, []byte(`"$1":0`))
 }

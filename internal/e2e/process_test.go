@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"perdure/internal/events/eventstest"
 )
 
 const (
@@ -25,12 +27,11 @@ const (
 
 // suite is what the tests of one run share.
 var suite struct {
-	dir string
-
-	once   sync.Once
+	dir    string
 	models *switchboard
-	stack  *stack
-	err    error
+	events *eventstest.Server
+	agent  sharedOnce // in the dialect that is the default
+	openAI sharedOnce
 }
 
 func TestMain(m *testing.M) {
@@ -44,13 +45,18 @@ func runSuite(m *testing.M) (err error) {
 	if suite.dir, err = os.MkdirTemp("", "perdure-e2e-"); err != nil {
 		return err
 	}
+	if suite.events, err = eventstest.Start(filepath.Join(suite.dir, "events")); err != nil {
+		return err
+	}
+	suite.models = newSwitchboard()
 	m.Run()
-	if suite.stack != nil {
-		err = suite.stack.close()
+	for _, s := range []*sharedOnce{&suite.agent, &suite.openAI} {
+		if s.stack != nil {
+			err = errors.Join(err, s.stack.close())
+		}
 	}
-	if suite.models != nil {
-		suite.models.close()
-	}
+	suite.models.close()
+	suite.events.Stop()
 	return errors.Join(err, os.RemoveAll(suite.dir))
 }
 

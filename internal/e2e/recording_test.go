@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -41,6 +43,7 @@ func TestRecordHistories(t *testing.T) {
 		answer mcptest.Answer // to tools/list, where it is not the usual one
 		body   string         // with %s for the tools of one server, or of two
 	}{
+		{"background", []modeltest.Reply{modeltest.Calls(call("a")), done}, nil, `{"input": "x", "background": true, "tools": [%s]}`},
 		{"one_call", []modeltest.Reply{modeltest.Calls(call("a")), done}, nil, `{"input": "x", "tools": [%s]}`},
 		{
 			"two_servers_parallel",
@@ -87,13 +90,74 @@ func TestRecordHistories(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			history, err := s.history(t.Context(), match[1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			writeHistory(t, filepath.Join(historiesDir, test.name+".json"), history)
+			_ = s.temporal.GetWorkflow(t.Context(), match[1], "").Get(t.Context(), nil) // some runs are meant to fail
+			s.recordHistory(t, match[1], filepath.Join(historiesDir, test.name+".json"))
 		})
 	}
+}
+
+// TestRecordConversation records a run with a call that needs approval, the run that goes on with the answer to it, and the
+// conversation that both belong to.
+func TestRecordConversation(t *testing.T) {
+	if !*record {
+		t.Skip("pass -record to record histories anew")
+	}
+	server := mcptest.NewHostile()
+	model := modeltest.New(modeltest.Calls(modeltest.Call{Name: "a__t", Arguments: "{}"}), modeltest.Text("done"))
+	webhook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	t.Cleanup(func() {
+		if err := model.Close(); err != nil {
+			t.Error(err)
+		}
+		server.Close()
+		webhook.Close()
+	})
+	s := ownStack(t, stackOptions{Temporal: temporaldevtest.Address(t), Model: model.URL(), Settings: `
+api: {dialect: openai}
+webhooks:
+  - {name: ops, url: "` + webhook.URL + `", secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz}
+`})
+	tool := `{"type": "mcp", "server_label": "a", "server_url": "` + server.URL() + `", "authorization": "` + canary + `"`
+	created, err := request(t.Context(), http.MethodPost, s.url+"/v1/conversations", apiKey, `{}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conversation := created.decode(t).ID
+	asked, err := s.respond(t.Context(), `{"input": "x", "conversation": "`+conversation+`", "tools": [`+tool+`}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := asked.decode(t)
+	// Another filter, so that the tools are listed again: a replay that does not list them must be found.
+	answered, err := s.respond(t.Context(), `{"background": true, "conversation": "`+conversation+`", "tools": [`+tool+`, "allowed_tools": ["t"]}],
+		"input": [{"type": "mcp_approval_response", "approve": true, "approval_request_id": "`+first.Output[len(first.Output)-1].ID+`"}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := answered.decode(t)
+	for _, id := range []string{first.ID, second.ID} {
+		if err := s.temporal.GetWorkflow(t.Context(), id, "").Get(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.recordHistory(t, first.ID, filepath.Join(historiesDir, "approval_asked.json"))
+	s.recordHistory(t, second.ID, filepath.Join(historiesDir, "approval_given.json"))
+	changed, err := request(t.Context(), http.MethodPost, s.url+"/v1/conversations/"+conversation, apiKey, `{"metadata": {"a": "b"}}`)
+	if err != nil || changed.status != http.StatusOK {
+		t.Fatalf("HTTP %d: %s, %v", changed.status, changed.body, err)
+	}
+	// The conversation goes on; its change of metadata came after the items of both runs.
+	s.recordHistory(t, conversation, "../../workflows/testdata/conversations/two_runs.json")
+}
+
+// recordHistory writes the history of a workflow as it is now.
+func (s *stack) recordHistory(t *testing.T, id, file string) {
+	t.Helper()
+	history, err := s.history(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeHistory(t, file, history)
 }
 
 func writeHistory(t *testing.T, file string, h *historypb.History) {
@@ -116,7 +180,8 @@ func writeHistory(t *testing.T, file string, h *historypb.History) {
 	}
 	for _, text := range privateTexts(t) {
 		if bytes.Contains(wire, []byte(text)) || leaks(wire, text) {
-			t.Fatalf("the history holds %q", text)
+			at := bytes.Index(raw, []byte(text))
+			t.Fatalf("the history holds %q, near %s", text, raw[max(at-200, 0):max(at, 0)])
 		}
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"text/template"
 	"time"
@@ -26,6 +28,8 @@ import (
 
 const (
 	apiKey = "pd_e2e_key_of_alice"
+	// otherKey is the key of another organization.
+	otherKey = "pd_e2e_key_of_mallory"
 	// modelKey must show nowhere but at the provider.
 	modelKey = "sk-e2e-canary-of-the-provider"
 
@@ -49,6 +53,7 @@ type stack struct {
 type stackOptions struct {
 	Temporal string // address of the server
 	Model    string // base URL of the model's provider
+	Events   string // URL of the event log; empty for the one that all share
 	OneModel bool   // the provider offers gpt-5.5 and nothing else
 	Settings string // YAML with more settings
 }
@@ -60,6 +65,9 @@ auth:
     - name: {{.User}}
       key_env: E2E_API_KEY
       organization: {{.Organization}}
+    - name: mallory
+      key_env: E2E_OTHER_API_KEY
+      organization: umbrella
 models:
   default: openai/gpt-5.5
   providers:
@@ -130,16 +138,35 @@ func ownStack(t *testing.T, o stackOptions) *stack {
 // sharedStack returns the stack that most tests use at the same time. Its models are those of [switchboard].
 func sharedStack(t *testing.T) *stack {
 	t.Helper()
-	suite.once.Do(func() {
-		suite.models = newSwitchboard()
-		suite.stack, suite.err = newStack(t.Context(), stackOptions{Temporal: temporaldevtest.Address(t), Model: suite.models.url()})
+	return suite.agent.get(t, "")
+}
+
+// sharedOpenAIStack is the same with OpenAI's dialect.
+func sharedOpenAIStack(t *testing.T) *stack {
+	t.Helper()
+	return suite.openAI.get(t, "api:\n  dialect: openai\n")
+}
+
+// sharedOnce is a stack that is started by the first test that needs it.
+type sharedOnce struct {
+	once  sync.Once
+	stack *stack
+	err   error
+}
+
+func (s *sharedOnce) get(t *testing.T, settings string) *stack {
+	t.Helper()
+	s.once.Do(func() {
+		s.stack, s.err = newStack(t.Context(), stackOptions{
+			Temporal: temporaldevtest.Address(t), Model: suite.models.url(), Settings: settings,
+		})
 	})
-	if suite.err != nil {
-		t.Fatal(suite.err)
+	if s.err != nil {
+		t.Fatal(s.err)
 	}
-	suite.stack.starter.showOnFailure(t)
-	suite.stack.worker.showOnFailure(t)
-	return suite.stack
+	s.stack.starter.showOnFailure(t)
+	s.stack.worker.showOnFailure(t)
+	return s.stack
 }
 
 func (s *stack) configure() error {
@@ -165,7 +192,8 @@ func (s *stack) dataDir() string    { return filepath.Join(s.dir, "data") }
 func (s *stack) start(args ...string) (*process, error) {
 	env := []string{
 		"PERDURE_CONFIG=" + s.configFile(), "PERDURE_TEMPORAL_TASK_QUEUE=" + s.queue, "PERDURE_DATA_DIR=" + s.dataDir(),
-		"TEMPORAL_ADDRESS=" + s.options.Temporal, "E2E_API_KEY=" + apiKey, "E2E_MODEL_KEY=" + modelKey,
+		"TEMPORAL_ADDRESS=" + s.options.Temporal, "PERDURE_EVENTS_URL=" + cmp.Or(s.options.Events, suite.events.URL()),
+		"E2E_API_KEY=" + apiKey, "E2E_OTHER_API_KEY=" + otherKey, "E2E_MODEL_KEY=" + modelKey,
 	}
 	p, err := startPerdure(env, args...)
 	if err == nil {
@@ -295,6 +323,7 @@ type response struct {
 }
 
 type item struct {
+	ID          string
 	Type        string
 	ServerLabel string `json:"server_label"`
 	Name        string

@@ -60,7 +60,7 @@ func TestTemporalView(t *testing.T) {
 	}
 	wantAttributes := map[string]any{
 		"PerdureOrganization": organization, "PerdureUser": user, "PerdureModel": model,
-		"PerdureServers": []any{"github"}, "PerdureStatus": "completed",
+		"PerdureServers": []any{"github"}, "PerdureStatus": "completed", "PerdureStored": true,
 	}
 	if diff := cmp.Diff(wantAttributes, attributes(t, info.GetSearchAttributes())); diff != "" {
 		t.Errorf("search attributes (-want +got):\n%s", diff)

@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"perdure/internal/egress"
 )
 
 // A Server is one MCP server as one run sees it: its address and the resolved
 // credentials. It formats as its label alone.
 type Server struct {
 	Label  string
-	URL    string      // https, see [NetworkPolicy.CheckURL]; may hold a secret in its query
+	URL    string      // https, see [egress.NetworkPolicy.CheckURL]; may hold a secret in its query
 	Header http.Header // sent with every request to the URL's origin; secret
 }
 
@@ -36,7 +38,7 @@ func (s Server) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%q", s.
 
 // Options configures a [Client]. Zero values stand for the defaults named.
 type Options struct {
-	Network NetworkPolicy
+	Network egress.NetworkPolicy
 	RootCAs *x509.CertPool // trusted for servers; nil: the system's
 
 	ConnectTimeout time.Duration // opening a session, and each dial: 10 s
@@ -91,7 +93,7 @@ const closeTimeout = 5 * time.Second
 // use; one serves a whole process.
 type Client struct {
 	opts      Options
-	policy    *policy
+	policy    *egress.Rules
 	transport *http.Transport
 	sdk       *mcp.Client
 	slots     *slots
@@ -107,14 +109,14 @@ type Client struct {
 // New returns a client. It fails only if the network policy is malformed.
 func New(opts Options) (*Client, error) {
 	opts = opts.withDefaults()
-	policy, err := opts.Network.compile()
+	policy, err := opts.Network.Compile()
 	if err != nil {
 		return nil, fmt.Errorf("mcpclient: network policy: %w", err)
 	}
 	return &Client{
 		opts:      opts,
 		policy:    policy,
-		transport: newTransport(policy, opts.RootCAs, opts.ConnectTimeout, opts.PerServerConcurrency),
+		transport: policy.NewTransport(opts.RootCAs, opts.ConnectTimeout, opts.PerServerConcurrency),
 		sdk: mcp.NewClient(&mcp.Implementation{Name: "perdure", Version: opts.Version}, &mcp.ClientOptions{
 			// Empty, not nil: nil would offer the server our file system roots.
 			Capabilities: &mcp.ClientCapabilities{},
@@ -129,12 +131,12 @@ func New(opts Options) (*Client, error) {
 	}, nil
 }
 
-// CheckURL applies the client's network policy to a URL; see [NetworkPolicy.CheckURL].
-func (c *Client) CheckURL(raw string) error { return c.policy.checkURL(raw) }
+// CheckURL applies the client's network policy to a URL; see [egress.NetworkPolicy.CheckURL].
+func (c *Client) CheckURL(raw string) error { return c.policy.CheckURL(raw) }
 
 // check refuses a server that may not be used, before anything is sent.
 func (c *Client) check(s Server) error {
-	if err := c.policy.checkURL(s.URL); err != nil {
+	if err := c.policy.CheckURL(s.URL); err != nil {
 		return notSent(StagePolicy, "%s", err)
 	}
 	if err := checkServerHeader(s.Header); err != nil {

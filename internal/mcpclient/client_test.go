@@ -6,12 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"perdure/internal/egress"
 	"perdure/internal/mcpclient"
 	"perdure/internal/mcptest"
 )
 
 // loopback lets tests use servers of httptest.
-var loopback = mcpclient.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:*"}}
+var loopback = egress.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:*"}}
 
 func newClient(t *testing.T, opts mcpclient.Options) *mcpclient.Client {
 	t.Helper()

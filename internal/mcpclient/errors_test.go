@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"perdure/internal/egress"
 )
 
 func TestTransportError(t *testing.T) {
@@ -31,7 +33,7 @@ func TestTransportError(t *testing.T) {
 		"no such host":     {err: dial(&net.DNSError{Err: "no such host", IsNotFound: true}), stage: StageDNS},
 		"DNS away":         {err: dial(&net.DNSError{Err: "server misbehaving", IsTemporary: true}), stage: StageDNS, temporary: true},
 		"refused":          {err: dial(errors.New("connection refused")), at: phaseConnect, stage: StageConnect, temporary: true},
-		"denied":           {err: dial(fmt.Errorf("%w: x", errAddressDenied)), at: phaseConnect, stage: StagePolicy},
+		"denied":           {err: dial(fmt.Errorf("%w: x", egress.ErrAddressDenied)), at: phaseConnect, stage: StagePolicy},
 		"untrusted":        {err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, at: phaseTLS, stage: StageTLS},
 		"plain server":     {err: tls.RecordHeaderError{Msg: "x"}, at: phaseTLS, stage: StageTLS},
 		"plain HTTP":       {err: http.ErrSchemeMismatch, at: phaseTLS, stage: StageTLS},
@@ -41,7 +43,7 @@ func TestTransportError(t *testing.T) {
 		"unknown":          {err: errors.New("malformed HTTP response \"canary\""), at: phaseWait, stage: StageConnect, temporary: true},
 		"deadline":         {ctx: ended, err: context.Canceled, at: phaseDNS, stage: StageTimeout, temporary: true},
 		"caller gave up":   {ctx: canceled, err: context.Canceled, at: phaseWait, stage: StageCanceled},
-		"denied, too late": {ctx: ended, err: dial(errAddressDenied), stage: StagePolicy},
+		"denied, too late": {ctx: ended, err: dial(egress.ErrAddressDenied), stage: StagePolicy},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"perdure/internal/egress"
 )
 
 const (
@@ -32,7 +34,7 @@ const (
 // and checks each answer before the SDK sees it, and classifies failures.
 type guard struct {
 	base      http.RoundTripper
-	origin    origin
+	origin    egress.Origin
 	header    http.Header // the server's own headers, credentials included
 	userAgent string
 
@@ -45,7 +47,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if originOf(req.URL) != g.origin {
+	if egress.OriginOf(req.URL) != g.origin {
 		return nil, notSent(StagePolicy, "a request to another origin was refused")
 	}
 	if req.Method == http.MethodDelete {

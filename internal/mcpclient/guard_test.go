@@ -10,6 +10,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"perdure/internal/egress"
 	"perdure/internal/mcptest"
 )
 
@@ -23,7 +24,7 @@ func TestGuardPinsTheOrigin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &guard{base: http.DefaultTransport, origin: originOf(u), header: http.Header{"Authorization": {"secret"}}}
+	g := &guard{base: http.DefaultTransport, origin: egress.OriginOf(u), header: http.Header{"Authorization": {"secret"}}}
 	const ping = `{"jsonrpc":"2.0","id":1,"result":{}}`
 	for _, to := range []string{
 		strings.Replace(h.URL(), "127.0.0.1", "localhost", 1), strings.Replace(h.URL(), "http:", "https:", 1), "http://127.0.0.1:1/",
@@ -61,7 +62,7 @@ func TestBrokenSessionIsRebuilt(t *testing.T) {
 	t.Parallel()
 	h := mcptest.NewHostile()
 	defer h.Close()
-	c, err := New(Options{Network: NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:*"}}})
+	c, err := New(Options{Network: egress.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:*"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"perdure/internal/egress"
 	"perdure/internal/mcpclient"
 	"perdure/internal/mcptest"
 )
@@ -184,7 +185,7 @@ func TestUntrustedCertificate(t *testing.T) {
 	t.Parallel()
 	h := mcptest.NewHostileTLS()
 	defer h.Close()
-	network := mcpclient.NetworkPolicy{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowOrigins: []string{}}
+	network := egress.NetworkPolicy{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowOrigins: []string{}}
 	c := newClient(t, mcpclient.Options{Network: network})
 	_, err := c.ListTools(t.Context(), "run", at(h.URL()))
 	wantError(t, err, mcpclient.Error{Stage: mcpclient.StageTLS, Sent: mcpclient.NotSent})
@@ -211,7 +212,7 @@ func TestHTTP2(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(h.HTTP().Certificate())
 	c := newClient(t, mcpclient.Options{
-		RootCAs: roots, Network: mcpclient.NetworkPolicy{AllowOrigins: []string{"https://127.0.0.1:*"}},
+		RootCAs: roots, Network: egress.NetworkPolicy{AllowOrigins: []string{"https://127.0.0.1:*"}},
 	})
 	h.On("tools/call", mcptest.InTurn(
 		mcptest.EventsHeldOpen(mcptest.ResultEvent(`{"content":[{"type":"text","text":"ok"}]}`)),
@@ -238,7 +239,7 @@ func TestHTTP2(t *testing.T) {
 func TestTLSToPlainServer(t *testing.T) {
 	t.Parallel()
 	h := newHostile(t)
-	c := newClient(t, mcpclient.Options{Network: mcpclient.NetworkPolicy{AllowOrigins: []string{"https://127.0.0.1:*"}}})
+	c := newClient(t, mcpclient.Options{Network: egress.NetworkPolicy{AllowOrigins: []string{"https://127.0.0.1:*"}}})
 	_, err := c.ListTools(t.Context(), "run", at("https"+strings.TrimPrefix(h.URL(), "http")))
 	wantError(t, err, mcpclient.Error{Stage: mcpclient.StageTLS, Sent: mcpclient.NotSent})
 }
@@ -261,7 +262,7 @@ func TestTLSHandshakeHangs(t *testing.T) {
 	defer l.Close()
 	c := newClient(t, mcpclient.Options{
 		ConnectTimeout: 200 * time.Millisecond,
-		Network:        mcpclient.NetworkPolicy{AllowOrigins: []string{"https://127.0.0.1:*"}},
+		Network:        egress.NetworkPolicy{AllowOrigins: []string{"https://127.0.0.1:*"}},
 	})
 	_, err = c.CallTool(t.Context(), "run", at("https://"+l.Addr().String()), callT)
 	var e *mcpclient.Error
@@ -274,12 +275,12 @@ func TestPolicyIsAppliedBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
 	h := newHostile(t)
 	tests := map[string]struct {
-		policy mcpclient.NetworkPolicy
+		policy egress.NetworkPolicy
 		server mcpclient.Server
 	}{
-		"http":            {mcpclient.NetworkPolicy{AllowOrigins: []string{}}, mcpclient.Server{URL: h.URL()}},
-		"private address": {mcpclient.NetworkPolicy{AllowOrigins: []string{}}, mcpclient.Server{URL: "https://10.0.0.1/"}},
-		"other port":      {mcpclient.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:1"}}, mcpclient.Server{URL: h.URL()}},
+		"http":            {egress.NetworkPolicy{AllowOrigins: []string{}}, mcpclient.Server{URL: h.URL()}},
+		"private address": {egress.NetworkPolicy{AllowOrigins: []string{}}, mcpclient.Server{URL: "https://10.0.0.1/"}},
+		"other port":      {egress.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:1"}}, mcpclient.Server{URL: h.URL()}},
 		"user info":       {loopback, mcpclient.Server{URL: strings.Replace(h.URL(), "://", "://user:"+canary+"@", 1)}},
 		"reserved header": {loopback, mcpclient.Server{URL: h.URL(), Header: http.Header{"Mcp-Session-Id": {canary}}}},
 		"line break":      {loopback, mcpclient.Server{URL: h.URL(), Header: http.Header{"X-A": {canary + "\r\nX-B: 1"}}}},

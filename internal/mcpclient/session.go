@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"perdure/internal/egress"
 )
 
 // pinnedVersion is asked for first: it spares servers of the era before
@@ -97,7 +99,7 @@ func (c *Client) lookUp(ctx context.Context, key sessionKey, server Server) (*se
 			server: server,
 			opened: make(chan struct{}),
 			guard: &guard{
-				base: c.transport, origin: originOf(u), header: server.Header.Clone(),
+				base: c.transport, origin: egress.OriginOf(u), header: server.Header.Clone(),
 				userAgent: "perdure/" + c.opts.Version,
 			},
 		}

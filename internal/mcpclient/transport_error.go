@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+
+	"perdure/internal/egress"
 )
 
 // transportError classifies an error of the HTTP transport: by its type where
@@ -17,7 +19,7 @@ func transportError(ctx context.Context, err error, at phase) *Error {
 	var op *net.OpError
 	var e *Error
 	switch {
-	case errors.Is(err, errAddressDenied):
+	case errors.Is(err, egress.ErrAddressDenied):
 		e = failure(StagePolicy, "its address is not allowed by the network policy; an operator can allow it with allow_networks or allow_origins")
 	case ctx.Err() != nil:
 		return endOfContext(context.Cause(ctx), at.String())

@@ -23,7 +23,8 @@ const (
 // outputs follow it, wherever they stood.
 func newMessages(turn Turn, quirks Quirks) []message {
 	t := &translation{
-		names: turn.Names, steps: turn.Steps, ids: callIDs{}, outputs: pairOutputs(turn.Items),
+		names: turn.Names, steps: turn.Steps, ids: callIDs{},
+		outputs: pairOutputs(turn.Items), approvals: pairApprovals(turn.Items),
 		systemRole: quirks.SystemRole, maxOutput: turn.MaxToolOutput,
 	}
 	if t.systemRole == "" {
@@ -46,6 +47,7 @@ type translation struct {
 	names      *Names
 	steps      []int
 	outputs    outputs
+	approvals  approvals
 	ids        callIDs
 	systemRole string
 	maxOutput  int
@@ -99,6 +101,12 @@ func (t *translation) item(i int, item responses.Item) {
 		if t.outputs.orphan(i) {
 			t.close()
 			t.add(message{Role: responses.RoleUser, Content: "Output of an earlier tool call: " + t.shown(textOf(it.Output))})
+		}
+	case *responses.MCPApprovalRequest:
+		// The client's answer adds nothing of its own, and a call that was made stands where it was made.
+		if text, at, ok := t.approvals.of(it); ok {
+			ref := responses.ToolRef{Server: it.ServerLabel, Name: it.Name}
+			t.call(i, at, call{toolCall: t.toolCall(it.ID, ref, it.Arguments, it.ThoughtSignature), output: t.shown(text)})
 		}
 	case *responses.Reasoning, *responses.MCPListTools:
 		// Chat Completions takes neither: thoughts are not replayed, and tools are offered as such.

@@ -30,6 +30,19 @@ func mcpCall(id, name, output string) *responses.MCPCall {
 	return &responses.MCPCall{ID: id, ServerLabel: "gh", Name: name, Arguments: `{}`, Output: output}
 }
 
+func asks(id, name string) *responses.MCPApprovalRequest {
+	return &responses.MCPApprovalRequest{ID: id, ServerLabel: "gh", Name: name, Arguments: `{}`, ThoughtSignature: "sig"}
+}
+
+func answers(id string, approve bool, reason string) *responses.MCPApprovalResponse {
+	return &responses.MCPApprovalResponse{ApprovalRequestID: id, Approve: approve, Reason: reason}
+}
+
+func approved(call *responses.MCPCall, requestID string) *responses.MCPCall {
+	call.ApprovalRequestID = requestID
+	return call
+}
+
 func failed(call *responses.MCPCall, why string) *responses.MCPCall {
 	call.Error = &why
 	return call
@@ -173,6 +186,58 @@ func TestMessages(t *testing.T) {
 		},
 		"what is skipped": {
 			Turn{Items: []responses.Item{&responses.MCPListTools{ServerLabel: "gh"}, say(user, "u"), &responses.Reasoning{}}},
+			`user "u"`,
+		},
+		"a call that was approved stands where it was made": {
+			Turn{Items: []responses.Item{say(user, "u"), say(assistant, "may I"), asks("r1", "write"), answers("r1", true, ""), approved(mcpCall("call_1", "write", "done"), "r1"), say(assistant, "it is done")}},
+			`user "u"
+			 assistant call_1=gh__write({}) "may I"
+			 tool call_1 "done"
+			 assistant "it is done"`,
+		},
+		"calls that were not approved": {
+			Turn{Items: []responses.Item{say(user, "u"), say(assistant, "may I"), asks("r1", "write"), asks("r2", "read"), answers("r2", false, "too late"), answers("r1", false, "")}},
+			`user "u"
+			 assistant r1=gh__write({})~sig r2=gh__read({})~sig "may I"
+			 tool r1 "This call was not made: the user did not approve it."
+			 tool r2 "This call was not made: the user did not approve it. The reason given: too late"`,
+		},
+		"calls that nobody approved": {
+			Turn{Items: []responses.Item{asks("r1", "write"), asks("r2", "read"), say(user, "never mind"), asks("r3", "write"), answers("r3", true, "")}},
+			`assistant r1=gh__write({})~sig r2=gh__read({})~sig null
+			 tool r1 "This call was not made: no approval was given."
+			 tool r2 "This call was not made: no approval was given."
+			 user "never mind"
+			 assistant r3=gh__write({})~sig null
+			 tool r3 "This call was approved, but it was not made."`,
+		},
+		"a call, a call that was approved and one that was not, made at once": {
+			Turn{Items: []responses.Item{
+				say(user, "u"), mcpCall("call_1", "list", "1"), asks("r1", "write"), asks("r2", "write"), function("c1", "f", "{}"),
+				result("c1", "f"), answers("r1", true, ""), answers("r2", false, ""), approved(mcpCall("call_2", "write", "2"), "r1"),
+			}, Steps: []int{1, 8}},
+			`user "u"
+			 assistant call_1=gh__list({}) r2=gh__write({})~sig c1=f({}) null
+			 tool call_1 "1"
+			 tool r2 "This call was not made: the user did not approve it."
+			 tool c1 "f"
+			 assistant call_2=gh__write({}) null
+			 tool call_2 "2"`,
+		},
+		"the same without steps, in the next run": {
+			Turn{Items: []responses.Item{
+				say(user, "u"), asks("r2", "write"), mcpCall("call_1", "list", "1"), function("c1", "f", "{}"),
+				result("c1", "f"), answers("r2", false, ""), say(user, "go on"),
+			}},
+			`user "u"
+			 assistant r2=gh__write({})~sig call_1=gh__list({}) c1=f({}) null
+			 tool r2 "This call was not made: the user did not approve it."
+			 tool call_1 "1"
+			 tool c1 "f"
+			 user "go on"`,
+		},
+		"an answer to a request that is not here": {
+			Turn{Items: []responses.Item{say(user, "u"), answers("r9", true, "")}},
 			`user "u"`,
 		},
 		"names and arguments that no provider takes": {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,21 +26,36 @@ const (
 	maxMetadataKey  = 64
 	maxMetadataText = 512
 	maxLabel        = 512
+	// maxReference bounds the ID of what a request goes on with.
+	maxReference = 256
 	// maxID is generous because some providers pack a model's state into the IDs of its calls.
 	maxID = 64 << 10
+	// maxCompaction bounds a compacted conversation, 8 MiB in base64.
+	maxCompaction = 8 << 20
 	// MinOutputTokens is the least that max_output_tokens may ask for, as at OpenAI.
 	MinOutputTokens = 16
 	// MaxSteps is the most model turns that a request may ask for.
 	MaxSteps = 100
 )
 
+const includeLogprobs = "message.output_text.logprobs"
+
 var (
 	labelPattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 	efforts      = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+	// includable is what OpenAI lets a request ask for in addition. All but logprobs belong to items that this server never outputs,
+	// or are in its output anyway.
+	includable = []string{
+		"file_search_call.results", "web_search_call.results", "web_search_call.action.sources", "message.input_image.image_url",
+		"computer_call_output.output.image_url", "code_interpreter_call.outputs", "reasoning.encrypted_content", includeLogprobs,
+	}
 )
 
 // DecodeRequest reads a request body. Its error is always an [*Error] with HTTP status 400.
-func DecodeRequest(body []byte) (*Request, error) {
+func DecodeRequest(body []byte) (*Request, error) { return decodeBody(body, decodeRequest) }
+
+// decodeBody reads a body that must be one JSON object.
+func decodeBody[T any](body []byte, decode func(*object) *T) (*T, error) {
 	if err := checkWellFormed(body); err != nil {
 		return nil, err
 	}
@@ -48,7 +65,7 @@ func DecodeRequest(body []byte) (*Request, error) {
 	}
 	r := &reader{}
 	o := r.object("", body)
-	req := decodeRequest(o)
+	req := decode(o)
 	o.done()
 	if r.err != nil {
 		return nil, r.err
@@ -71,12 +88,18 @@ func decodeRequest(o *object) *Request {
 		Metadata:         o.stringMap("metadata", maxMetadata, maxMetadataKey, maxMetadataText),
 		PromptCacheKey:   o.string("prompt_cache_key", maxLabel),
 		SafetyIdentifier: o.string("safety_identifier", maxLabel),
-		ServiceTier:      o.word("service_tier", "auto", "default", "flex", "scale", "priority", "fast", "ultrafast"),
+		ServiceTier:      decodeServiceTier(o),
+		Stream:           isTrue(o.bool("stream")),
+		Background:       isTrue(o.bool("background")),
+		Store:            o.trueUnlessFalse("store"),
+		Truncation:       o.word("truncation", TruncationAuto, TruncationDisabled),
+	}
+	if req.Truncation == "" {
+		req.Truncation = TruncationDisabled
 	}
 	req.Format, req.Verbosity = decodeFormat(o)
-	if data, ok := o.require("input"); ok {
-		req.Input = decodeInput(o.reader, data)
-	}
+	decodeContinuation(o, req)
+	decodeInput(o, req)
 	if data, ok := o.take("tools"); ok {
 		req.Tools = decodeTools(o.reader, data)
 	}
@@ -88,24 +111,59 @@ func decodeRequest(o *object) *Request {
 
 // decodeUnused accepts what asks for nothing that this server lacks, and refuses the rest by name.
 func decodeUnused(o *object) {
-	// Hints to a provider's cache or abuse monitoring, and options of a stream.
-	o.ignore("prompt_cache_options", "prompt_cache_retention", "user", "stream_options", "language_preference")
-	o.unsupported("preset", "profile", "skills", "previous_response_id", "conversation", "prompt", "context_management",
-		"moderation", "access_programs", "image")
-	o.falseOnly("stream")
-	o.falseOnly("background")
-	if b := o.bool("store"); b != nil && !*b {
-		o.fail(notSupported("store", `"store": false`))
-	}
-	if o.word("truncation", "auto", "disabled") == "auto" {
-		o.fail(notSupported("truncation", `"truncation": "auto"`))
-	}
+	// Hints to a provider's cache or abuse monitoring.
+	o.ignore("prompt_cache_options", "prompt_cache_retention", "user", "language_preference")
+	o.unsupported("preset", "profile", "skills", "prompt", "context_management", "moderation", "access_programs", "image")
 	if n := o.int("top_logprobs", 0, 20); n != nil && *n > 0 {
 		o.fail(notSupported("top_logprobs", `"top_logprobs"`))
 	}
-	if include := o.strings("include", 64, maxLabel); len(include) > 0 {
-		o.fail(notSupported("include[0]", `"include"`))
+	for i, include := range o.strings("include", 64, maxLabel) {
+		place := fmt.Sprintf("include[%d]", i)
+		switch {
+		case include == includeLogprobs:
+			o.fail(notSupported(place, strconv.Quote(includeLogprobs)))
+		case !slices.Contains(includable, include):
+			o.fail(Invalid(place, "must be one of %s", quoted(includable)))
+		}
 	}
+	// A stream has no padding, and its last event always has the usage.
+	if data, ok := o.take("stream_options"); ok {
+		in := o.object("stream_options", data)
+		in.bool("include_usage")
+		in.bool("include_obfuscation")
+		in.done()
+	}
+}
+
+// decodeContinuation reads what the input goes on with. Whether it exists is not for the decoder to know.
+func decodeContinuation(o *object, req *Request) {
+	decodePrevious(o, req)
+	data, ok := o.take("conversation")
+	if !ok {
+		return
+	}
+	switch {
+	case req.PreviousResponseID != "":
+		o.fail(Invalid("conversation", "cannot be combined with previous_response_id; send one of them"))
+	case isString(data):
+		req.Conversation = o.filledText("conversation", data, maxReference)
+	case isObject(data):
+		in := o.object("conversation", data)
+		req.Conversation = in.filled("id", maxReference)
+		in.done()
+	default:
+		o.fail(Invalid("conversation", "must be a conversation's ID or an object with its id"))
+	}
+}
+
+func decodePrevious(o *object, req *Request) {
+	if data, ok := o.take("previous_response_id"); ok {
+		req.PreviousResponseID = o.filledText("previous_response_id", data, maxReference)
+	}
+}
+
+func decodeServiceTier(o *object) string {
+	return o.word("service_tier", "auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
 }
 
 func decodeModels(o *object) []string {

@@ -9,48 +9,56 @@ import (
 // foreignItems are the types of item that one of the three APIs defines and this server lacks.
 var foreignItems = []ItemType{
 	// OpenAI
-	"item_reference", "compaction", "compaction_trigger", "mcp_approval_request", "mcp_approval_response", "web_search_call",
-	"file_search_call", "computer_call", "computer_call_output", "image_generation_call", "code_interpreter_call", "local_shell_call",
-	"local_shell_call_output", "shell_call", "shell_call_output", "apply_patch_call", "apply_patch_call_output", "custom_tool_call",
-	"custom_tool_call_output", "tool_search_call", "tool_search_output", "additional_tools", "configuration_update", "program",
-	"program_output",
+	"compaction_trigger", "web_search_call", "file_search_call", "computer_call", "computer_call_output", "image_generation_call",
+	"code_interpreter_call", "local_shell_call", "local_shell_call_output", "shell_call", "shell_call_output", "apply_patch_call",
+	"apply_patch_call_output", "custom_tool_call", "custom_tool_call_output", "tool_search_call", "tool_search_output",
+	"additional_tools", "configuration_update", "program", "program_output",
 	// Agent API
 	"search_results", "fetch_url_results", "skill_loaded", "advisor_result", "sandbox_results", "sandbox_write_file",
 	"sandbox_read_file", "sandbox_edit_file", "sandbox_grep", "sandbox_glob", "sandbox_apply_patch", "share_file",
 }
 
-// decodeInput reads input: a string, which is one user message, or a list of items.
-func decodeInput(r *reader, data json.RawMessage) []Item {
-	var items []Item
+// decodeInput reads input: a string, which is one user message, or a list of items. It may be missing or empty only where the
+// request goes on with something.
+func decodeInput(o *object, req *Request) {
+	data, ok := o.take("input")
 	switch {
+	case !ok:
+		if !req.continues() {
+			o.fail(Invalid("input", "is required"))
+		}
+		return
 	case isString(data):
-		if s := r.text("input", data, math.MaxInt); s != nil && *s != "" {
-			items = append(items, &Message{Role: RoleUser, Content: []Part{InputText(*s)}})
+		if s := o.text("input", data, math.MaxInt); s != nil && *s != "" {
+			req.Input = []Item{&Message{Role: RoleUser, Content: []Part{InputText(*s)}}}
 		}
 	case isArray(data):
-		r.list("input", data, maxInputItems, func(path string, data json.RawMessage) {
-			if item := decodeItem(r.object(path, data)); item != nil {
-				items = append(items, item)
+		o.list("input", data, maxInputItems, func(path string, data json.RawMessage) {
+			if item := decodeItem(o.object(path, data)); item != nil {
+				req.Input = append(req.Input, item)
 			}
 		})
 	default:
-		r.fail(Invalid("input", "must be a string or an array of items"))
+		o.fail(Invalid("input", "must be a string or an array of items"))
 	}
-	if len(items) == 0 {
-		r.fail(Invalid("input", "must not be empty"))
+	if len(req.Input) == 0 && !req.continues() {
+		o.fail(Invalid("input", "must not be empty"))
 	}
-	if r.err == nil {
-		checkCallIDs(r, items)
+	if o.err == nil {
+		checkAnswers(o.reader, req)
 	}
-	return items
 }
 
 // decodeItem reads one item; it returns nil when there is none of a known type.
 func decodeItem(o *object) Item {
 	t := TypeMessage
-	if kind := o.string("type", maxLabel); kind != nil {
+	kind := o.string("type", maxLabel)
+	switch {
+	case kind != nil:
 		t = ItemType(*kind)
-	} else if !o.has("role") {
+	case o.has("id") && len(o.unread) == 1:
+		t = TypeItemReference
+	case !o.has("role"):
 		o.fail(Invalid(o.at("type"), "is required"))
 	}
 	item := decodeItemOf(t, o)
@@ -82,6 +90,21 @@ func decodeItemOf(t ItemType, o *object) Item {
 		return decodeMCPListTools(o)
 	case TypeMCPCall:
 		return decodeMCPCall(o)
+	case TypeMCPApprovalRequest:
+		return &MCPApprovalRequest{
+			ID: o.filled("id", maxID), ServerLabel: o.filled("server_label", maxLabel), Name: o.filled("name", math.MaxInt),
+			Arguments: o.arguments(), ThoughtSignature: o.optional("thought_signature", math.MaxInt),
+		}
+	case TypeMCPApprovalResponse:
+		return &MCPApprovalResponse{
+			ID: o.itemID(), ApprovalRequestID: o.filled("approval_request_id", maxID), Approve: o.requiredBool("approve"),
+			Reason: o.optional("reason", math.MaxInt),
+		}
+	case TypeItemReference:
+		return &ItemReference{ID: o.filled("id", maxLabel)}
+	case TypeCompaction:
+		o.ignore("created_by")
+		return &Compaction{ID: o.itemID(), EncryptedContent: o.filled("encrypted_content", maxCompaction)}
 	default:
 		return nil
 	}
@@ -162,9 +185,10 @@ func decodeToolInfo(o *object) MCPToolInfo {
 func decodeMCPCall(o *object) *MCPCall {
 	c := &MCPCall{
 		ID: o.itemID(), ServerLabel: o.optional("server_label", maxLabel), Name: o.required("name"), Arguments: o.arguments(),
-		Output: o.optional("output", math.MaxInt), Error: o.failure(),
+		Output: o.optional("output", math.MaxInt), Error: o.failure(), ApprovalRequestID: o.optional("approval_request_id", maxID),
+		ThoughtSignature: o.optional("thought_signature", math.MaxInt),
 	}
-	o.ignore("status", "approval_request_id", "connector_id")
+	o.ignore("status", "connector_id")
 	return c
 }
 
@@ -197,34 +221,5 @@ func (o *object) failure() *string {
 	default:
 		o.fail(Invalid(o.at("error"), "must be a string, an object or null"))
 		return nil
-	}
-}
-
-// checkCallIDs refuses an output without its call and two outputs for one call: a model's provider would refuse them with an
-// error that names no place.
-func checkCallIDs(r *reader, items []Item) {
-	calls := map[string]bool{}
-	answered := map[string]bool{}
-	for i, item := range items {
-		switch it := item.(type) {
-		case *FunctionCall:
-			if calls[it.CallID] {
-				r.fail(Invalid(callIDPlace(i), "two function calls have the call_id %q", clip(it.CallID)))
-			}
-			calls[it.CallID] = true
-		case *FunctionCallOutput:
-			if !calls[it.CallID] {
-				r.fail(Invalid(callIDPlace(i), "no earlier function_call has the call_id %q", clip(it.CallID)))
-			}
-			if answered[it.CallID] {
-				r.fail(Invalid(callIDPlace(i), "the call %q is answered twice", clip(it.CallID)))
-			}
-			answered[it.CallID] = true
-		}
-	}
-	for i, item := range items {
-		if call, ok := item.(*FunctionCall); ok && !answered[call.CallID] {
-			r.fail(Invalid(callIDPlace(i), "no function_call_output answers the call %q", clip(call.CallID)))
-		}
 	}
 }

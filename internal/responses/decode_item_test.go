@@ -101,16 +101,54 @@ func TestDecodeItems(t *testing.T) {
 		{
 			"mcp_call",
 			`{"type":"mcp_call","id":"call_1","server_label":"s","name":"t","arguments":"{}","output":"o","error":null,"status":"completed","approval_request_id":null,"connector_id":"c"},
+			 {"type":"mcp_call","id":"mcp_1","server_label":"s","name":"t","arguments":"{}","output":"o","approval_request_id":"mcpr_1","thought_signature":"sig"},
 			 {"type":"mcp_call","server_label":"s","name":"t","arguments":"{}","output":null,"error":"boom"},
 			 {"type":"mcp_call","server_label":"s","name":"t","arguments":"{}","error":{"type":"http_error","code":503,"message":"away"}},
 			 {"type":"mcp_call","server_label":"s","name":"t","arguments":"{}","error":{"type":"mcp_tool_execution_error","content":[1]}},
 			 {"type":"mcp_call","server_label":"","name":"","arguments":""}`,
 			[]responses.Item{
 				&responses.MCPCall{ID: "call_1", ServerLabel: "s", Name: "t", Arguments: "{}", Output: "o"},
+				&responses.MCPCall{
+					ID: "mcp_1", ServerLabel: "s", Name: "t", Arguments: "{}", Output: "o", ApprovalRequestID: "mcpr_1", ThoughtSignature: "sig",
+				},
 				&responses.MCPCall{ServerLabel: "s", Name: "t", Arguments: "{}", Error: ptr("boom")},
 				&responses.MCPCall{ServerLabel: "s", Name: "t", Arguments: "{}", Error: ptr("away")},
 				&responses.MCPCall{ServerLabel: "s", Name: "t", Arguments: "{}", Error: ptr(`{"type":"mcp_tool_execution_error","content":[1]}`)},
 				&responses.MCPCall{Arguments: "{}"},
+			},
+		},
+		{
+			"approvals",
+			`{"type":"mcp_approval_request","id":"mcpr_1","server_label":"s","name":"t","arguments":"","thought_signature":"sig"},
+			 {"type":"mcp_approval_request","id":"mcpr_2","server_label":"s","name":"t","arguments":"{\"a\":1}"},
+			 {"type":"mcp_approval_response","approval_request_id":"mcpr_1","approve":true},
+			 {"type":"mcp_approval_response","id":"x","approval_request_id":"mcpr_2","approve":false,"reason":"no"},
+			 {"type":"mcp_approval_response","id":null,"approval_request_id":"mcpr_3","approve":true,"reason":null}`,
+			[]responses.Item{
+				&responses.MCPApprovalRequest{ID: "mcpr_1", ServerLabel: "s", Name: "t", Arguments: "{}", ThoughtSignature: "sig"},
+				&responses.MCPApprovalRequest{ID: "mcpr_2", ServerLabel: "s", Name: "t", Arguments: `{"a":1}`},
+				&responses.MCPApprovalResponse{ApprovalRequestID: "mcpr_1", Approve: true},
+				&responses.MCPApprovalResponse{ID: "x", ApprovalRequestID: "mcpr_2", Reason: "no"},
+				&responses.MCPApprovalResponse{ApprovalRequestID: "mcpr_3", Approve: true},
+			},
+		},
+		{
+			"references",
+			`{"type":"item_reference","id":"msg_1"},{"id":"msg_1"},{"type":null,"id":"msg_2"}`,
+			[]responses.Item{&responses.ItemReference{ID: "msg_1"}, &responses.ItemReference{ID: "msg_1"}, &responses.ItemReference{ID: "msg_2"}},
+		},
+		{
+			"compaction",
+			`{"type":"compaction","id":"cmp_1","encrypted_content":"AA==","created_by":"x"},{"type":"compaction","id":null,"encrypted_content":"AQ=="}`,
+			[]responses.Item{&responses.Compaction{ID: "cmp_1", EncryptedContent: "AA=="}, &responses.Compaction{EncryptedContent: "AQ=="}},
+		},
+		{
+			"replayed twice",
+			`{"type":"mcp_call","id":"call_1","name":"t"},{"type":"mcp_call","id":"call_1","name":"t"},
+			 {"role":"user","id":"msg_1","content":[]},{"role":"user","id":"msg_1","content":[]}`,
+			[]responses.Item{
+				&responses.MCPCall{ID: "call_1", Name: "t", Arguments: "{}"}, &responses.MCPCall{ID: "call_1", Name: "t", Arguments: "{}"},
+				&responses.Message{ID: "msg_1", Role: "user", Content: []responses.Part{}}, &responses.Message{ID: "msg_1", Role: "user", Content: []responses.Part{}},
 			},
 		},
 	}
@@ -134,6 +172,10 @@ func TestDecodeItemsRefuses(t *testing.T) {
 		return `{"type":"function_call","call_id":"` + id + `","name":"f","arguments":"{}"},`
 	}
 	const output = `{"type":"function_call_output","call_id":"a","output":""}`
+	const asked = `{"type":"mcp_approval_request","id":"mcpr_1","server_label":"s","name":"t","arguments":"{}"}`
+	answer := func(id string) string {
+		return `{"type":"mcp_approval_response","approval_request_id":"` + id + `","approve":true}`
+	}
 	tests := []refused{
 		{"not an object", items(ok + `"hi"`), "input[1]", "object"},
 		{"null", items(ok + `null`), "input[1]", "object"},
@@ -198,14 +240,64 @@ func TestDecodeItemsRefuses(t *testing.T) {
 		{"mcp call error message", items(`{"type":"mcp_call","server_label":"s","name":"t","error":{"message":1}}`), "input[0].error.message", "must be a string"},
 		{"mcp call output", items(`{"type":"mcp_call","server_label":"s","name":"t","output":{}}`), "input[0].output", "must be a string"},
 		{"mcp call unknown", items(`{"type":"mcp_call","server_label":"s","name":"t","foo":1}`), "input[0].foo", "unknown field"},
+		{"mcp call approval", items(`{"type":"mcp_call","server_label":"s","name":"t","approval_request_id":1}`), "input[0].approval_request_id", "must be a string"},
+		{"approval request without id", items(`{"type":"mcp_approval_request","server_label":"s","name":"t"}`), "input[0].id", "required"},
+		{"approval request without label", items(`{"type":"mcp_approval_request","id":"m","name":"t"}`), "input[0].server_label", "required"},
+		{"approval request without name", items(`{"type":"mcp_approval_request","id":"m","server_label":"s","name":""}`), "input[0].name", "must not be empty"},
+		{"approval request unknown", items(`{"type":"mcp_approval_request","id":"m","server_label":"s","name":"t","approve":true}`), "input[0].approve", "unknown field"},
+		{"approval request twice", items(ok + asked + "," + answer("mcpr_2") + "," + asked), "input[3].id", "Duplicate item found with id mcpr_1."},
+		{"approval without request", items(`{"type":"mcp_approval_response","approve":true}`), "input[0].approval_request_id", "required"},
+		{"approval without answer", items(`{"type":"mcp_approval_response","approval_request_id":"m"}`), "input[0].approve", "required"},
+		{"approval null", items(`{"type":"mcp_approval_response","approval_request_id":"m","approve":null}`), "input[0].approve", "required"},
+		{"approval word", items(`{"type":"mcp_approval_response","approval_request_id":"m","approve":"yes"}`), "input[0].approve", "true or false"},
+		{"approval reason", items(`{"type":"mcp_approval_response","approval_request_id":"m","approve":true,"reason":1}`), "input[0].reason", "must be a string"},
+		{"two approvals", items(asked + "," + answer("mcpr_1") + "," + answer("mcpr_2") + "," + answer("mcpr_1")), "input[3].approval_request_id", `"mcpr_1" is answered twice`},
+		{"reference without id", items(`{"type":"item_reference"}`), "input[0].id", "required"},
+		{"reference empty", items(`{"id":""}`), "input[0].id", "must not be empty"},
+		{"reference long", items(`{"id":"` + strings.Repeat("x", 513) + `"}`), "input[0].id", "longer than 512"},
+		{"reference unknown", items(`{"type":"item_reference","id":"x","foo":1}`), "input[0].foo", "unknown field"},
+		{"neither type nor role nor only an id", items(`{"id":"x","foo":1}`), "input[0].type", "required"},
+		{"compaction without content", items(`{"type":"compaction"}`), "input[0].encrypted_content", "required"},
+		{"compaction empty", items(`{"type":"compaction","encrypted_content":""}`), "input[0].encrypted_content", "must not be empty"},
+		{"compaction long", items(`{"type":"compaction","encrypted_content":"` + strings.Repeat("A", 8*mib+1) + `"}`), "input[0].encrypted_content", "longer than 8388608"},
 		{"many items", items(strings.Repeat(ok, 20_000) + strings.TrimSuffix(ok, ",")), "input", "more than 20000"},
 	}
-	for _, foreign := range []string{
-		"item_reference", "mcp_approval_request", "mcp_approval_response", "compaction", "web_search_call", "custom_tool_call", "search_results",
-	} {
+	for _, foreign := range []string{"compaction_trigger", "web_search_call", "custom_tool_call", "search_results"} {
 		tests = append(tests, refused{foreign, items(`{"type":"` + foreign + `","id":"x","whatever":[]}`), "input[0].type", "an item of type " + foreign + " is not supported yet"})
 	}
 	checkRefused(t, tests)
+}
+
+// Which calls an output may answer, beyond those of the input, is known only to who has read what the input goes on with.
+func TestOuterOutputs(t *testing.T) {
+	t.Parallel()
+	call := func(id string) string { return `{"type":"function_call","call_id":"` + id + `","name":"f"},` }
+	answer := func(id string) string { return `{"type":"function_call_output","call_id":"` + id + `","output":""},` }
+	const end = `{"role":"user","content":"go on"}`
+	list := `[` + answer("outer1") + call("inner") + answer("inner") + answer("outer2") + end + `]`
+	for name, body := range map[string]string{
+		"previous response": `{"previous_response_id":"resp_1","input":` + list + `}`,
+		"conversation":      `{"conversation":"conv_1","input":` + list + `}`,
+		"reference":         `{"input":` + strings.TrimSuffix(list, "]") + `,{"id":"fc_1"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := []responses.CallOutput{{CallID: "outer1", Place: "input[0].call_id"}, {CallID: "outer2", Place: "input[3].call_id"}}
+			if diff := cmp.Diff(want, decode(t, body).OuterOutputs()); diff != "" {
+				t.Errorf("outputs differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if outer := decode(t, items(call("a")+answer("a")+end)).OuterOutputs(); outer != nil {
+		t.Errorf("all calls are in the input, but these outputs are not: %v", outer)
+	}
+	chained := func(list string) string { return `{"previous_response_id":"resp_1","input":[` + list + end + `]}` }
+	checkRefused(t, []refused{
+		{"two outputs of an outer call", chained(answer("a") + answer("a")), "input[1].call_id", "answered twice"},
+		{"inner call without output", chained(answer("a") + call("b")), "input[1].call_id", `no function_call_output answers the call "b"`},
+		{"output before its call", chained(answer("a") + call("a")), "input[1].call_id", `"a" stands after its function_call_output`},
+		{"two calls of one id", chained(call("a") + answer("a") + call("a")), "input[2].call_id", "two function calls"},
+	})
 }
 
 // Some providers pack a model's state into the ID of a call, and clients must send it back.

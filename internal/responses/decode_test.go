@@ -63,6 +63,12 @@ func userSays(text string) []responses.Item {
 	return []responses.Item{&responses.Message{Role: responses.RoleUser, Content: []responses.Part{responses.InputText(text)}}}
 }
 
+// usual returns the request with what is so where the client says nothing.
+func usual(r responses.Request) responses.Request {
+	r.Store, r.Truncation = true, responses.TruncationDisabled
+	return r
+}
+
 func TestDecodeRequest(t *testing.T) {
 	t.Parallel()
 	auto := responses.ToolChoice{Mode: responses.ToolChoiceAuto}
@@ -70,7 +76,7 @@ func TestDecodeRequest(t *testing.T) {
 		name, body string
 		want       responses.Request
 	}{
-		{"least", `{"input":"hi"}`, responses.Request{Input: userSays("hi"), ToolChoice: auto}},
+		{"least", `{"input":"hi"}`, usual(responses.Request{Input: userSays("hi"), ToolChoice: auto})},
 		{
 			"every scalar", `{
 				"model":"openai/gpt-5.5", "input":"hi", "instructions":"", "max_steps":100, "max_tool_calls":0, "max_output_tokens":16,
@@ -79,13 +85,13 @@ func TestDecodeRequest(t *testing.T) {
 				"text":{"verbosity":"low"}, "parallel_tool_calls":false, "metadata":{"a":"1","ключ":""},
 				"prompt_cache_key":"k", "safety_identifier":"s", "service_tier":"flex"
 			}`,
-			responses.Request{
+			usual(responses.Request{
 				Models: []string{"openai/gpt-5.5"}, Input: userSays("hi"), Instructions: ptr(""), MaxSteps: ptr(100), MaxToolCalls: ptr(0),
 				MaxOutputTokens: ptr(16), Temperature: ptr(0.0), TopP: ptr(1.0), PresencePenalty: ptr(-2.0), FrequencyPenalty: ptr(2.0),
 				Reasoning: responses.Reasons{Effort: "xhigh", Summary: "auto"}, Verbosity: "low", ParallelToolCalls: ptr(false),
 				Metadata: map[string]string{"a": "1", "ключ": ""}, PromptCacheKey: ptr("k"), SafetyIdentifier: ptr("s"), ServiceTier: "flex",
 				ToolChoice: auto,
-			},
+			}),
 		},
 		{
 			"null is absent", `{
@@ -98,24 +104,36 @@ func TestDecodeRequest(t *testing.T) {
 				"context_management":null, "moderation":null, "access_programs":null, "image":null, "user":null,
 				"prompt_cache_options":null, "prompt_cache_retention":null, "language_preference":null
 			}`,
-			responses.Request{Input: userSays("hi"), ToolChoice: auto},
+			usual(responses.Request{Input: userSays("hi"), ToolChoice: auto}),
 		},
 		{
 			"what asks for nothing", with(`"stream":false,"background":false,"store":true,"truncation":"disabled","include":[],
-				"top_logprobs":0,"user":"u","stream_options":{"include_usage":true},"prompt_cache_options":{"x":1},
+				"top_logprobs":0,"user":"u","stream_options":{"include_usage":true,"include_obfuscation":false},"prompt_cache_options":{"x":1},
 				"prompt_cache_retention":"24h","language_preference":"de","tools":[],"reasoning":{"effort":null,"summary":null}`),
-			responses.Request{Models: []string{"m"}, Input: userSays("hi"), ToolChoice: auto},
+			usual(responses.Request{Models: []string{"m"}, Input: userSays("hi"), ToolChoice: auto}),
+		},
+		{
+			"what is delivered how", with(`"stream":true,"background":true,"store":false,"truncation":"auto"`),
+			responses.Request{
+				Models: []string{"m"}, Input: userSays("hi"), ToolChoice: auto, Stream: true, Background: true, Truncation: responses.TruncationAuto,
+			},
+		},
+		{
+			"what is there to include", with(`"stream_options":{"include_usage":null},"include":["file_search_call.results",
+				"web_search_call.results","web_search_call.action.sources","message.input_image.image_url","computer_call_output.output.image_url",
+				"code_interpreter_call.outputs","reasoning.encrypted_content"]`),
+			usual(responses.Request{Models: []string{"m"}, Input: userSays("hi"), ToolChoice: auto}),
 		},
 		{
 			"models win over model", `{"model":"a","models":["b","c"],"input":"hi"}`,
-			responses.Request{Models: []string{"b", "c"}, Input: userSays("hi"), ToolChoice: auto},
+			usual(responses.Request{Models: []string{"b", "c"}, Input: userSays("hi"), ToolChoice: auto}),
 		},
 		{
 			"empty models", `{"model":"a","models":[],"input":"hi"}`,
-			responses.Request{Models: []string{"a"}, Input: userSays("hi"), ToolChoice: auto},
+			usual(responses.Request{Models: []string{"a"}, Input: userSays("hi"), ToolChoice: auto}),
 		},
-		{"white space around", " \n\t{\r\n\"input\" : \"hi\" } \n", responses.Request{Input: userSays("hi"), ToolChoice: auto}},
-		{"escaped names and text", `{"\u0069nput":"\"\\\u00e9\ud83d\ude00\n"}`, responses.Request{Input: userSays("\"\\é😀\n"), ToolChoice: auto}},
+		{"white space around", " \n\t{\r\n\"input\" : \"hi\" } \n", usual(responses.Request{Input: userSays("hi"), ToolChoice: auto})},
+		{"escaped names and text", `{"\u0069nput":"\"\\\u00e9\ud83d\ude00\n"}`, usual(responses.Request{Input: userSays("\"\\é😀\n"), ToolChoice: auto})},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -180,24 +198,79 @@ func TestDecodeRequestRefuses(t *testing.T) {
 		{"text not an object", with(`"text":"low"`), "text", "object"},
 		{"text unknown", with(`"text":{"tone":"kind"}`), "text.tone", "unknown field"},
 		{"verbosity", with(`"text":{"verbosity":"chatty"}`), "text.verbosity", `"medium"`},
-		// What one of the three APIs has and this server does not.
-		{"stream", with(`"stream":true`), "stream", "not supported yet"},
 		{"stream string", with(`"stream":"yes"`), "stream", "true or false"},
-		{"background", with(`"background":true`), "background", "not supported yet"},
-		{"store", with(`"store":false`), "store", `"store": false is not supported yet`},
-		{"truncation", with(`"truncation":"auto"`), "truncation", "not supported yet"},
+		{"stream_options list", with(`"stream_options":[]`), "stream_options", "object"},
+		{"stream_options word", with(`"stream_options":{"include_usage":"yes"}`), "stream_options.include_usage", "true or false"},
+		{"stream_options number", with(`"stream_options":{"include_obfuscation":1}`), "stream_options.include_obfuscation", "true or false"},
+		{"stream_options unknown", with(`"stream_options":{"heartbeat":true}`), "stream_options.heartbeat", "unknown field"},
+		{"background number", with(`"background":1`), "background", "true or false"},
+		{"store string", with(`"store":"no"`), "store", "true or false"},
 		{"truncation unknown", with(`"truncation":"last"`), "truncation", `"disabled"`},
-		{"include", with(`"include":["reasoning.encrypted_content"]`), "include[0]", "not supported yet"},
+		{"truncation number", with(`"truncation":1`), "truncation", "must be a string"},
+		{"include string", with(`"include":"reasoning.encrypted_content"`), "include", "array"},
+		{"include number", with(`"include":["reasoning.encrypted_content",1]`), "include[1]", "must be a string"},
+		{"include unknown", with(`"include":["reasoning.encrypted_content","all"]`), "include[1]", `"reasoning.encrypted_content"`},
+		// What one of the three APIs has and this server does not.
+		{"include logprobs", with(`"include":["reasoning.encrypted_content","message.output_text.logprobs"]`), "include[1]", "not supported yet"},
 		{"top_logprobs", with(`"top_logprobs":5`), "top_logprobs", "not supported yet"},
 		{"top_logprobs range", with(`"top_logprobs":21`), "top_logprobs", "between 0 and 20"},
 	}
 	for _, name := range []string{
-		"previous_response_id", "conversation", "preset", "profile", "skills", "prompt", "context_management", "moderation",
+		"preset", "profile", "skills", "prompt", "context_management", "moderation",
 		"access_programs", "image",
 	} {
 		tests = append(tests, refused{name, with(`"` + name + `":"x"`), name, `"` + name + `" is not supported yet`})
 	}
 	checkRefused(t, tests)
+}
+
+func TestDecodeContinuation(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("é", 256)
+	tests := []struct {
+		name, members          string
+		previous, conversation string
+	}{
+		{"previous response", `"previous_response_id":"resp_0b3e6b0c-52a3-4be5-9d0a-0c2a2f8d8f11"`, "resp_0b3e6b0c-52a3-4be5-9d0a-0c2a2f8d8f11", ""},
+		{"previous response of another server", `"previous_response_id":"' OR 1=1"`, "' OR 1=1", ""},
+		{"longest previous response", `"previous_response_id":"` + long + `"`, long, ""},
+		{"conversation", `"conversation":"conv_1"`, "", "conv_1"},
+		{"conversation object", `"conversation":{"id":"conv_1"}`, "", "conv_1"},
+		{"conversation beside null", `"conversation":"conv_1","previous_response_id":null`, "", "conv_1"},
+		{"previous response beside null", `"previous_response_id":"resp_1","conversation":null`, "resp_1", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, input := range []string{``, `"input":null,`, `"input":"",`, `"input":[],`, `"input":"hi",`} {
+				req := decode(t, `{`+input+tt.members+`}`)
+				if req.PreviousResponseID != tt.previous || req.Conversation != tt.conversation {
+					t.Errorf("goes on with %q and %q, want %q and %q", req.PreviousResponseID, req.Conversation, tt.previous, tt.conversation)
+				}
+				if want := strings.Count(input, "hi"); len(req.Input) != want {
+					t.Errorf("input %s has %d items, want %d", input, len(req.Input), want)
+				}
+			}
+		})
+	}
+	checkRefused(t, []refused{
+		{"previous response empty", with(`"previous_response_id":""`), "previous_response_id", "must not be empty"},
+		{"previous response number", with(`"previous_response_id":1`), "previous_response_id", "must be a string"},
+		{"previous response object", with(`"previous_response_id":{"id":"resp_1"}`), "previous_response_id", "must be a string"},
+		{"previous response long", with(`"previous_response_id":"` + long + `x"`), "previous_response_id", "longer than 256 characters"},
+		{"conversation empty", with(`"conversation":""`), "conversation", "must not be empty"},
+		{"conversation number", with(`"conversation":1`), "conversation", "ID or an object"},
+		{"conversation list", with(`"conversation":["conv_1"]`), "conversation", "ID or an object"},
+		{"conversation long", with(`"conversation":"` + long + `x"`), "conversation", "longer than 256 characters"},
+		{"conversation without id", with(`"conversation":{}`), "conversation.id", "required"},
+		{"conversation of null", with(`"conversation":{"id":null}`), "conversation.id", "required"},
+		{"conversation id empty", with(`"conversation":{"id":""}`), "conversation.id", "must not be empty"},
+		{"conversation id long", with(`"conversation":{"id":"` + long + `x"}`), "conversation.id", "longer than 256 characters"},
+		{"conversation unknown", with(`"conversation":{"id":"conv_1","name":"x"}`), "conversation.name", "unknown field"},
+		{"both", with(`"previous_response_id":"resp_1","conversation":"conv_1"`), "conversation", "previous_response_id"},
+		{"both, as an object", with(`"conversation":{"id":"conv_1"},"previous_response_id":"resp_1"`), "conversation", "previous_response_id"},
+		{"input of a wrong kind", `{"previous_response_id":"resp_1","input":7}`, "input", "string or an array"},
+	})
 }
 
 // many joins n renderings of format, each with its number.
@@ -265,19 +338,4 @@ func TestDecodeFormat(t *testing.T) {
 		{"response text with schema", response(`{"type":"text","json_schema":{}}`), "response_format.json_schema", "unknown field"},
 		{"both, different", with(`"text":{"format":{"type":"text"}},"response_format":{"type":"json_object"}`), "response_format", "differs from text.format"},
 	})
-}
-
-func TestErrorNamesItsPlace(t *testing.T) {
-	t.Parallel()
-	err := responses.Invalid("tools[0].server_url", "must be %s", "https")
-	if got, want := err.Error(), "tools[0].server_url: must be https"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got, want := responses.Invalid("", "no place").Error(), "no place"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	wire, _ := json.Marshal(responses.Invalid("model", "unknown"))
-	if got, want := string(wire), `{"code":400,"type":"invalid_request","message":"unknown","param":"model"}`; got != want {
-		t.Errorf("on the wire %s, want %s", got, want)
-	}
 }

@@ -47,7 +47,7 @@ func decodeMCPTool(o *object) *MCPTool {
 		Headers:       o.stringMap("headers", maxHeaders, math.MaxInt, math.MaxInt),
 		Description:   o.optional("server_description", math.MaxInt),
 	}
-	o.ignore("require_approval", "defer_loading")
+	o.ignore("defer_loading")
 	if strings.HasPrefix(o.optional("connector_id", maxLabel), savedConnectorPrefix) {
 		o.fail(notSupported(o.at("connector_id"), "a saved connector"))
 	}
@@ -57,7 +57,41 @@ func decodeMCPTool(o *object) *MCPTool {
 	if data, ok := o.take("allowed_tools"); ok {
 		t.Allowed = decodeToolFilter(o, data)
 	}
+	if data, ok := o.take("require_approval"); ok {
+		t.Approval = decodeApproval(o, data)
+	}
 	return t
+}
+
+// decodeApproval reads a word or OpenAI's object of two filters.
+func decodeApproval(o *object, data json.RawMessage) ApprovalPolicy {
+	place := o.at("require_approval")
+	switch {
+	case isString(data):
+		mode := o.text(place, data, math.MaxInt)
+		if mode == nil || (*mode != ApproveAlways && *mode != ApproveNever) {
+			o.fail(Invalid(place, "must be %q, %q or an object", ApproveAlways, ApproveNever))
+			return ApprovalPolicy{}
+		}
+		return ApprovalPolicy{Mode: *mode}
+	case isObject(data):
+		in := o.object(place, data)
+		policy := ApprovalPolicy{Always: decodeApprovalFilter(in, ApproveAlways), Never: decodeApprovalFilter(in, ApproveNever)}
+		in.done()
+		return policy
+	default:
+		o.fail(Invalid(place, "must be %q, %q or an object", ApproveAlways, ApproveNever))
+		return ApprovalPolicy{}
+	}
+}
+
+func decodeApprovalFilter(o *object, name string) *ToolFilter {
+	data, ok := o.take(name)
+	if !ok {
+		return nil
+	}
+	filter := decodeFilterObject(o.object(o.at(name), data))
+	return &filter
 }
 
 // label reads a required name that providers accept as part of a tool's name.
@@ -87,12 +121,12 @@ func decodeToolFilter(o *object, data json.RawMessage) ToolFilter {
 		o.fail(Invalid(o.at("allowed_tools"), "must be an array of tool names or an object"))
 		return ToolFilter{}
 	}
-	in := o.object(o.at("allowed_tools"), data)
-	filter := ToolFilter{Names: in.strings("tool_names", maxAllowedTools, maxToolName)}
-	if b := in.bool("read_only"); b != nil {
-		filter.ReadOnly = *b
-	}
-	in.done()
+	return decodeFilterObject(o.object(o.at("allowed_tools"), data))
+}
+
+func decodeFilterObject(o *object) ToolFilter {
+	filter := ToolFilter{Names: o.strings("tool_names", maxAllowedTools, maxToolName), ReadOnly: isTrue(o.bool("read_only"))}
+	o.done()
 	return filter
 }
 

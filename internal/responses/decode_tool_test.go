@@ -31,6 +31,7 @@ func TestDecodeTools(t *testing.T) {
 			[]responses.Tool{&responses.MCPTool{
 				ServerLabel: "git-Hub_1", ServerURL: "https://h/mcp", Authorization: "token", Headers: map[string]string{"X-A": "", "X-B": "b"},
 				Description: "d", Allowed: responses.ToolFilter{Names: []string{"b", "a"}},
+				Approval: responses.ApprovalPolicy{Mode: responses.ApproveAlways},
 			}},
 		},
 		{
@@ -56,12 +57,6 @@ func TestDecodeTools(t *testing.T) {
 			[]responses.Tool{mcp(responses.ToolFilter{}), &responses.FunctionTool{Name: "s"}},
 		},
 	}
-	for _, shape := range []string{`"never"`, `{"always":{"tool_names":["a"]},"never":{"read_only":true}}`, `7`, `[]`, `"sometimes"`, `true`} {
-		tests = append(tests, struct {
-			name, list string
-			want       []responses.Tool
-		}{"require_approval " + shape, `{` + least + `,"require_approval":` + shape + `}`, []responses.Tool{mcp(responses.ToolFilter{})}})
-	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -70,6 +65,100 @@ func TestDecodeTools(t *testing.T) {
 				t.Errorf("tools differ (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestDecodeApproval(t *testing.T) {
+	t.Parallel()
+	named := func(names ...string) *responses.ToolFilter { return &responses.ToolFilter{Names: names} }
+	for shape, want := range map[string]responses.ApprovalPolicy{
+		`null`:                            {},
+		`{}`:                              {},
+		`{"always":null,"never":null}`:    {},
+		`"always"`:                        {Mode: responses.ApproveAlways},
+		`"never"`:                         {Mode: responses.ApproveNever},
+		`{"never":{"tool_names":["a"]}}`:  {Never: named("a")},
+		`{"always":{"tool_names":["a"]}}`: {Always: named("a")},
+		`{"never":{"read_only":true}}`:    {Never: &responses.ToolFilter{ReadOnly: true}},
+		`{"never":{"read_only":false}}`:   {Never: &responses.ToolFilter{}},
+		`{"never":{}}`:                    {Never: &responses.ToolFilter{}},
+		`{"always":{"tool_names":["a","b"],"read_only":true},"never":{"tool_names":["c"],"read_only":null}}`: {
+			Always: &responses.ToolFilter{Names: []string{"a", "b"}, ReadOnly: true}, Never: named("c"),
+		},
+	} {
+		t.Run(shape, func(t *testing.T) {
+			t.Parallel()
+			req := decode(t, tools(`{"type":"mcp","server_label":"s","server_url":"https://h","require_approval":`+shape+`}`))
+			if diff := cmp.Diff(want, req.MCPTools()[0].Approval); diff != "" {
+				t.Errorf("policy differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestApprovalPolicyJSON(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		policy responses.ApprovalPolicy
+		want   string
+		kept   responses.ApprovalPolicy
+	}{
+		{responses.ApprovalPolicy{}, `"always"`, responses.ApprovalPolicy{Mode: "always"}},
+		{responses.ApprovalPolicy{Mode: "always"}, `"always"`, responses.ApprovalPolicy{Mode: "always"}},
+		{responses.ApprovalPolicy{Mode: "never"}, `"never"`, responses.ApprovalPolicy{Mode: "never"}},
+		{
+			responses.ApprovalPolicy{Always: &responses.ToolFilter{Names: []string{"a"}}, Never: &responses.ToolFilter{ReadOnly: true}},
+			`{"always":{"tool_names":["a"]},"never":{"read_only":true}}`,
+			responses.ApprovalPolicy{Always: &responses.ToolFilter{Names: []string{"a"}}, Never: &responses.ToolFilter{ReadOnly: true}},
+		},
+		{responses.ApprovalPolicy{Never: &responses.ToolFilter{}}, `{"never":{}}`, responses.ApprovalPolicy{Never: &responses.ToolFilter{}}},
+	}
+	for _, tt := range tests {
+		data, err := json.Marshal(tt.policy)
+		if err != nil || string(data) != tt.want {
+			t.Errorf("%+v is %s, %v; want %s", tt.policy, data, err, tt.want)
+		}
+		got := responses.ApprovalPolicy{Mode: "x", Always: &responses.ToolFilter{}}
+		if err := json.Unmarshal(data, &got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.kept, got); diff != "" {
+			t.Errorf("through %s (-want +got):\n%s", data, diff)
+		}
+	}
+	var got responses.ApprovalPolicy
+	if err := json.Unmarshal([]byte(`[]`), &got); err == nil {
+		t.Errorf("[] was read as %+v", got)
+	}
+}
+
+func TestApprovalPolicyRequires(t *testing.T) {
+	t.Parallel()
+	named := func(names ...string) *responses.ToolFilter { return &responses.ToolFilter{Names: names} }
+	readOnly := &responses.ToolFilter{ReadOnly: true}
+	tests := []struct {
+		name     string
+		policy   responses.ApprovalPolicy
+		readOnly bool
+		want     bool // for the tool "t"
+	}{
+		{"default", responses.ApprovalPolicy{}, true, true},
+		{"always", responses.ApprovalPolicy{Mode: "always"}, true, true},
+		{"never", responses.ApprovalPolicy{Mode: "never"}, false, false},
+		{"never by name", responses.ApprovalPolicy{Never: named("s", "t")}, false, false},
+		{"never another", responses.ApprovalPolicy{Never: named("s")}, true, true},
+		{"never what only reads", responses.ApprovalPolicy{Never: readOnly}, true, false},
+		{"never what only reads, but it writes", responses.ApprovalPolicy{Never: readOnly}, false, true},
+		{"never, both conditions", responses.ApprovalPolicy{Never: &responses.ToolFilter{Names: []string{"t"}, ReadOnly: true}}, false, true},
+		{"never nothing", responses.ApprovalPolicy{Never: &responses.ToolFilter{}}, true, true},
+		{"always another", responses.ApprovalPolicy{Always: named("s")}, true, true},
+		{"both filters", responses.ApprovalPolicy{Always: named("t"), Never: named("t")}, true, true},
+		{"always another, never this", responses.ApprovalPolicy{Always: named("s"), Never: named("t")}, false, false},
+	}
+	for _, tt := range tests {
+		if got := tt.policy.Requires("t", tt.readOnly); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }
 
@@ -113,6 +202,16 @@ func TestDecodeToolsRefuses(t *testing.T) {
 		{"filter unknown", mcp(`"allowed_tools":{"names":["a"]}`), "tools[0].allowed_tools.names", "unknown field"},
 		{"filter names", mcp(`"allowed_tools":{"tool_names":"a"}`), "tools[0].allowed_tools.tool_names", "array"},
 		{"filter read_only", mcp(`"allowed_tools":{"read_only":"yes"}`), "tools[0].allowed_tools.read_only", "true or false"},
+		{"approval word", mcp(`"require_approval":"sometimes"`), "tools[0].require_approval", `must be "always", "never" or an object`},
+		{"approval number", mcp(`"require_approval":7`), "tools[0].require_approval", "must be"},
+		{"approval true", mcp(`"require_approval":true`), "tools[0].require_approval", "must be"},
+		{"approval list", mcp(`"require_approval":[]`), "tools[0].require_approval", "must be"},
+		{"approval unknown", mcp(`"require_approval":{"sometimes":{}}`), "tools[0].require_approval.sometimes", "unknown field"},
+		{"approval filter list", mcp(`"require_approval":{"never":["a"]}`), "tools[0].require_approval.never", "object"},
+		{"approval filter unknown", mcp(`"require_approval":{"always":{"names":[]}}`), "tools[0].require_approval.always.names", "unknown field"},
+		{"approval filter name", mcp(`"require_approval":{"always":{"tool_names":["a",1]}}`), "tools[0].require_approval.always.tool_names[1]", "must be a string"},
+		{"approval filter many", mcp(`"require_approval":{"never":{"tool_names":[` + many(1025, `"%d"`) + `]}}`), "tools[0].require_approval.never.tool_names", "more than 1024"},
+		{"approval filter read_only", mcp(`"require_approval":{"never":{"read_only":"yes"}}`), "tools[0].require_approval.never.read_only", "true or false"},
 		{"function no name", tools(`{"type":"function"}`), "tools[0].name", "required"},
 		{"function name", tools(`{"type":"function","name":"a.b"}`), "tools[0].name", "must match"},
 		{"function twice", tools(many(2, `{"type":"function","name":"f","description":"%d"}`)), "tools[1].name", `"f" is already the name of tools[0]`},

@@ -7,5 +7,7 @@
 // defines and this server does not support yet is refused with a message that says so; a field whose only effect would be a
 // hint (prompt_cache_key, say) is accepted.
 //
+// Where Perplexity's way and OpenAI's exclude each other, a [Dialect] says which one a response, an item or an error is rendered in.
+//
 // The package imports the standard library only: every other package may speak its types.
 package responses

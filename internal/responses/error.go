@@ -17,6 +17,8 @@ const (
 	ErrExternalConnector = "external_connector_error"
 	ErrModel             = "model_error"
 	ErrBadGateway        = "bad_gateway"
+	ErrGatewayTimeout    = "gateway_timeout"
+	ErrConflict          = "conflict"
 	ErrUnavailable       = "service_unavailable"
 	ErrInternal          = "internal_error"
 )
@@ -29,13 +31,64 @@ type Error struct {
 	Message string `json:"message"`
 	// Param names the place in the request, such as "tools[0].server_url"; empty when there is none.
 	Param string `json:"param,omitempty"`
+	// Code is the word that [DialectOpenAI] has for this error; empty when it has none.
+	Code string `json:"-"`
 }
+
+// The values of [Error.Code].
+const (
+	CodeUnknownParameter         = "unknown_parameter"
+	CodePreviousResponseNotFound = "previous_response_not_found"
+	CodeHTTPError                = "http_error"
+)
 
 func (e *Error) Error() string {
 	if e.Param == "" {
 		return e.Message
 	}
 	return e.Param + ": " + e.Message
+}
+
+// MarshalWire renders the whole body of the HTTP answer: {"error":{…}}.
+func (e *Error) MarshalWire(d Dialect) ([]byte, error) {
+	if d != DialectOpenAI {
+		return encode(struct {
+			Error *Error `json:"error"`
+		}{e})
+	}
+	shown := struct {
+		Message string  `json:"message"`
+		Type    string  `json:"type"`
+		Param   *string `json:"param"`
+		Code    *string `json:"code"`
+	}{e.Message, e.Type, nullIfEmpty(e.Param), nullIfEmpty(e.Code)}
+	if word, ok := openAIErrors[e.Type]; ok {
+		shown.Type = word
+	}
+	return encode(map[string]any{"error": shown})
+}
+
+// openAIErrors are OpenAI's words for types of error. It has one for all that is the client's fault.
+var openAIErrors = map[string]string{
+	ErrInvalidRequest:   "invalid_request_error",
+	ErrUnauthorized:     "invalid_request_error",
+	ErrForbidden:        "invalid_request_error",
+	ErrNotFound:         "invalid_request_error",
+	ErrMethodNotAllowed: "invalid_request_error",
+	ErrPayloadTooLarge:  "invalid_request_error",
+	ErrConflict:         "invalid_request_error",
+	ErrRateLimited:      "rate_limit_exceeded",
+	ErrInternal:         "server_error",
+	ErrUnavailable:      "server_error",
+	ErrBadGateway:       "server_error",
+	ErrGatewayTimeout:   "server_error",
+}
+
+func nullIfEmpty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }
 
 // Invalid returns the error for a request that names param wrongly: HTTP 400.
@@ -53,4 +106,6 @@ type RunError struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Type    string `json:"type"`
+	// Param names the place in the request that the run failed for, if it is one.
+	Param string `json:"param,omitempty"`
 }

@@ -28,6 +28,12 @@ func FuzzDecodeRequest(f *testing.F) {
 		items(`{"type":"mcp_list_tools","server_label":"s","tools":[{"name":"n","input_schema":{ "<":"\u2028" },"annotations":{"read_only":true}}]}`),
 		items(`{"type":"reasoning","summary":[{"type":"summary_text","text":"s"}],"content":[{"type":"reasoning_text","text":"r"}]}`),
 		items(`{"role":"assistant","content":[{"type":"output_text","text":"t","annotations":[{ "a" : 1 }]},{"type":"refusal","refusal":"r"}]}`),
+		items(`{"type":"mcp_approval_request","id":"r","server_label":"s","name":"n"},{"type":"mcp_approval_response","approval_request_id":"r","approve":false,"reason":"<"}`),
+		items(`{"type":"mcp_call","name":"n","approval_request_id":"r","thought_signature":"t"},{"type":"compaction","encrypted_content":"AA=="}`),
+		items(`{"id":"fc_1"},{"type":"item_reference","id":"msg_1"},{"type":"function_call_output","call_id":"c","output":""}`),
+		`{"previous_response_id":"resp_1","input":[{"type":"function_call_output","call_id":"c","output":""}]}`,
+		`{"conversation":{"id":"conv_1"},"stream":true,"background":true,"store":false,"truncation":"auto","include":["reasoning.encrypted_content"]}`,
+		with(`"tools":[{"type":"mcp","server_label":"s","server_url":"https://h","require_approval":{"always":{"tool_names":["a"]},"never":{"read_only":true}}}]`),
 		`{"input":"a","input":"b"}`, `{"input":"\"}`, `{"input":[}`, `[`, ``, "{\"input\":\"\xff\"}", strings.Repeat("[", 200),
 	} {
 		f.Add([]byte(body))
@@ -46,21 +52,59 @@ func FuzzDecodeRequest(f *testing.F) {
 		if !json.Valid(body) {
 			t.Fatalf("accepted what is not JSON")
 		}
-		if len(req.Input) == 0 {
+		if len(req.Input) == 0 && req.PreviousResponseID == "" && req.Conversation == "" {
 			t.Fatal("accepted without input")
 		}
 		first := render(t, req.Input)
-		again, err := responses.DecodeRequest(append(append([]byte(`{"input":`), first...), '}'))
+		// Without its calls, an output must go on with something.
+		again, err := responses.DecodeRequest(append(append([]byte(`{"previous_response_id":"resp_1","input":`), first...), '}'))
 		if err != nil {
 			t.Fatalf("refused what it had accepted, %s: %v", first, err)
 		}
 		if diff := cmp.Diff(string(first), string(render(t, again.Input))); diff != "" {
 			t.Fatalf("items change when they are sent again (-first +second):\n%s", diff)
 		}
+		if diff := cmp.Diff(req.OuterOutputs(), again.OuterOutputs()); diff != "" {
+			t.Fatalf("outputs answer other calls (-first +second):\n%s", diff)
+		}
 		for _, item := range req.Input {
 			checkKept(t, item)
 		}
+		checkReadBack(t, &responses.Response{Output: req.Input, Text: responses.TextEcho{Format: req.Format}, Tools: echo(req)})
 	})
+}
+
+// echo repeats the tools of a request, their secrets left out.
+func echo(req *responses.Request) []responses.ToolEcho {
+	var tools []responses.ToolEcho
+	for _, tool := range req.MCPTools() {
+		tools = append(tools, responses.MCPToolEcho{Type: "mcp", ServerLabel: tool.ServerLabel, AllowedTools: &tool.Allowed, RequireApproval: tool.Approval})
+	}
+	for _, tool := range req.FunctionTools() {
+		tools = append(tools, responses.FunctionToolEcho{Type: "function", Name: tool.Name, Parameters: tool.Parameters})
+	}
+	return tools
+}
+
+func checkReadBack(t *testing.T, r *responses.Response) {
+	t.Helper()
+	for _, dialect := range []responses.Dialect{responses.DialectAgent, responses.DialectOpenAI} {
+		want, err := r.MarshalWire(dialect)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := responses.UnmarshalResponse(want)
+		if err != nil {
+			t.Fatalf("%s: %v", want, err)
+		}
+		got, err := back.MarshalWire(dialect)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(want, got) {
+			t.Fatalf("read back as %s, was %s", got, want)
+		}
+	}
 }
 
 func checkError(t *testing.T, err error) {

@@ -16,10 +16,15 @@ const (
 	TypeReasoning          ItemType = "reasoning"
 	TypeMCPListTools       ItemType = "mcp_list_tools"
 	TypeMCPCall            ItemType = "mcp_call"
+
+	TypeMCPApprovalRequest  ItemType = "mcp_approval_request"
+	TypeMCPApprovalResponse ItemType = "mcp_approval_response"
+	TypeItemReference       ItemType = "item_reference"
+	TypeCompaction          ItemType = "compaction"
 )
 
 // Item is one entry of a request's input or of a response's output: [*Message], [*FunctionCall], [*FunctionCallOutput],
-// [*Reasoning], [*MCPListTools] or [*MCPCall].
+// [*Reasoning], [*MCPListTools], [*MCPCall], [*MCPApprovalRequest], [*MCPApprovalResponse], [*ItemReference] or [*Compaction].
 type Item interface {
 	Type() ItemType
 	json.Marshaler
@@ -114,7 +119,53 @@ type MCPCall struct {
 	Error *string `json:"error"`
 	// ThoughtSignature is opaque and must be replayed to the model that gave it.
 	ThoughtSignature string `json:"thought_signature,omitempty"`
+	// ApprovalRequestID is the ID of the [MCPApprovalRequest] with which the call was approved, if it was.
+	ApprovalRequestID string `json:"approval_request_id,omitempty"`
+	// Status is empty in a call that has come to its end: Error says how. It is [StatusIncomplete] in one that was abandoned.
+	Status string `json:"status,omitempty"`
 }
+
+// MCPApprovalRequest asks the client whether a tool may be called.
+type MCPApprovalRequest struct {
+	ID          string `json:"id,omitempty"`
+	ServerLabel string `json:"server_label"`
+	Name        string `json:"name"`
+	Arguments   string `json:"arguments"`
+	// ThoughtSignature is opaque and must be replayed to the model that gave it.
+	ThoughtSignature string `json:"thought_signature,omitempty"`
+}
+
+// MCPApprovalResponse is the client's answer to an [MCPApprovalRequest].
+type MCPApprovalResponse struct {
+	ID                string `json:"id,omitempty"`
+	ApprovalRequestID string `json:"approval_request_id"`
+	Approve           bool   `json:"approve"`
+	Reason            string `json:"reason,omitempty"`
+}
+
+// ItemReference stands for an item of an earlier response. It occurs in requests only: the item itself takes its place.
+type ItemReference struct {
+	ID string `json:"id"`
+}
+
+// Compaction is a conversation in short, which only this server can read.
+type Compaction struct {
+	ID string `json:"id,omitempty"`
+	// EncryptedContent is opaque to clients: the sealed text in base64.
+	EncryptedContent string `json:"encrypted_content"`
+}
+
+// Type implements [Item].
+func (*MCPApprovalRequest) Type() ItemType { return TypeMCPApprovalRequest }
+
+// Type implements [Item].
+func (*MCPApprovalResponse) Type() ItemType { return TypeMCPApprovalResponse }
+
+// Type implements [Item].
+func (*ItemReference) Type() ItemType { return TypeItemReference }
+
+// Type implements [Item].
+func (*Compaction) Type() ItemType { return TypeCompaction }
 
 // Type implements [Item].
 func (*Message) Type() ItemType { return TypeMessage }
@@ -198,6 +249,42 @@ func (c *MCPCall) MarshalJSON() ([]byte, error) {
 	}{TypeMCPCall, (*plain)(c)})
 }
 
+// MarshalJSON implements [json.Marshaler].
+func (r *MCPApprovalRequest) MarshalJSON() ([]byte, error) {
+	type plain MCPApprovalRequest
+	return encode(struct {
+		Type ItemType `json:"type"`
+		*plain
+	}{TypeMCPApprovalRequest, (*plain)(r)})
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (r *MCPApprovalResponse) MarshalJSON() ([]byte, error) {
+	type plain MCPApprovalResponse
+	return encode(struct {
+		Type ItemType `json:"type"`
+		*plain
+	}{TypeMCPApprovalResponse, (*plain)(r)})
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (r *ItemReference) MarshalJSON() ([]byte, error) {
+	type plain ItemReference
+	return encode(struct {
+		Type ItemType `json:"type"`
+		*plain
+	}{TypeItemReference, (*plain)(r)})
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (c *Compaction) MarshalJSON() ([]byte, error) {
+	type plain Compaction
+	return encode(struct {
+		Type ItemType `json:"type"`
+		*plain
+	}{TypeCompaction, (*plain)(c)})
+}
+
 // UnmarshalItem reads an item that this package rendered. What a client sends goes through [DecodeRequest], which is strict.
 func UnmarshalItem(data []byte) (Item, error) {
 	var head struct {
@@ -230,6 +317,14 @@ func newItem(t ItemType) (Item, bool) {
 		return &MCPListTools{}, true
 	case TypeMCPCall:
 		return &MCPCall{}, true
+	case TypeMCPApprovalRequest:
+		return &MCPApprovalRequest{}, true
+	case TypeMCPApprovalResponse:
+		return &MCPApprovalResponse{}, true
+	case TypeItemReference:
+		return &ItemReference{}, true
+	case TypeCompaction:
+		return &Compaction{}, true
 	default:
 		return nil, false
 	}

@@ -37,6 +37,8 @@ func everyOutput() []responses.Item {
 			},
 		},
 		&responses.Message{ID: "msg_2", Role: responses.RoleAssistant, Status: responses.StatusCompleted, Content: []responses.Part{}},
+		&responses.MCPCall{ID: "mcp_4", ServerLabel: "s", Name: "a", Arguments: `{}`, ThoughtSignature: "sig", Output: "o"},
+		&responses.MCPApprovalRequest{ID: "mcpr_1", ServerLabel: "s", Name: "a", Arguments: `{"x":"<"}`, ThoughtSignature: "sig"},
 		&responses.FunctionCall{ID: "fc_1", CallID: "c", Name: "f", Arguments: "{}", Status: responses.StatusCompleted, ThoughtSignature: "sig"},
 	}
 }
@@ -45,14 +47,16 @@ func everyOutput() []responses.Item {
 func TestOutputIsAcceptedAsInput(t *testing.T) {
 	t.Parallel()
 	want := everyOutput()
-	var list []string
-	for _, item := range output(t, &responses.Response{Output: want}) {
-		list = append(list, string(item))
-	}
-	list = append(list, `{"type":"function_call_output","call_id":"c","output":"done"}`)
-	got := decode(t, items(strings.Join(list, ","))).Input
-	if diff := cmp.Diff(want, got[:len(got)-1], cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("input differs from output (-want +got):\n%s", diff)
+	for _, dialect := range []responses.Dialect{responses.DialectAgent, responses.DialectOpenAI} {
+		var list []string
+		for _, item := range outputIn(t, &responses.Response{Output: want}, dialect) {
+			list = append(list, string(item))
+		}
+		list = append(list, `{"type":"function_call_output","call_id":"c","output":"done"}`)
+		got := decode(t, items(strings.Join(list, ","))).Input
+		if diff := cmp.Diff(want, got[:len(got)-1], cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: input differs from output (-want +got):\n%s", dialect, diff)
+		}
 	}
 }
 
@@ -63,6 +67,11 @@ func TestItemsAreKept(t *testing.T) {
 			responses.InputText("x"), {Type: responses.PartInputImage, ImageURL: "https://h", Detail: "low"},
 		}},
 		&responses.Message{Role: responses.RoleUser, Content: []responses.Part{responses.InputText("<&>")}},
+		&responses.MCPCall{ID: "mcp_5", Name: "a", ApprovalRequestID: "mcpr_1", Status: responses.StatusIncomplete},
+		&responses.MCPApprovalResponse{ID: "a", ApprovalRequestID: "mcpr_1", Approve: true, Reason: "r"},
+		&responses.MCPApprovalResponse{ApprovalRequestID: "mcpr_1"},
+		&responses.ItemReference{ID: "msg_1"},
+		&responses.Compaction{ID: "cmp_1", EncryptedContent: "AA=="},
 	)
 	for _, want := range all {
 		data, err := json.Marshal(want)
@@ -94,6 +103,10 @@ func TestZeroItemsOnTheWire(t *testing.T) {
 		`{"type":"reasoning","summary":[]}`:                                                                                 &responses.Reasoning{},
 		`{"type":"mcp_list_tools","server_label":"","tools":[],"error":null}`:                                               &responses.MCPListTools{},
 		`{"type":"mcp_call","server_label":"","name":"","arguments":"","output":"","error":null}`:                           &responses.MCPCall{},
+		`{"type":"mcp_approval_request","server_label":"","name":"","arguments":""}`:                                        &responses.MCPApprovalRequest{},
+		`{"type":"mcp_approval_response","approval_request_id":"","approve":false}`:                                         &responses.MCPApprovalResponse{},
+		`{"type":"item_reference","id":""}`:                                                                                 &responses.ItemReference{},
+		`{"type":"compaction","encrypted_content":""}`:                                                                      &responses.Compaction{},
 		`{"type":"message","role":"user","content":[{"type":"input_image","image_url":"u"}]}`:                               &responses.Message{Role: "user", Content: []responses.Part{{Type: "input_image", ImageURL: "u"}}},
 		`{"type":"reasoning","summary":[{"type":"summary_text","text":""}]}`:                                                &responses.Reasoning{Summary: []responses.Part{{Type: "summary_text"}}},
 		`{"type":"message","role":"a","content":[{"type":"refusal","refusal":"r"}]}`:                                        &responses.Message{Role: "a", Content: []responses.Part{{Type: "refusal", Text: "r"}}},
@@ -202,23 +215,5 @@ func containsValue(t *testing.T, path string, want, got any) {
 		if want != got {
 			t.Errorf("%s is %v, want %v", path, got, want)
 		}
-	}
-}
-
-func TestItemID(t *testing.T) {
-	t.Parallel()
-	for want, itemType := range map[string]responses.ItemType{
-		"msg_5f_7": responses.TypeMessage, "fc_5f_7": responses.TypeFunctionCall, "rs_5f_7": responses.TypeReasoning,
-		"mcpl_5f_7": responses.TypeMCPListTools, "call_5f_7": responses.TypeMCPCall, "function_call_output_5f_7": responses.TypeFunctionCallOutput,
-	} {
-		if got := responses.ItemID(itemType, "resp_5f", 7); got != want {
-			t.Errorf("ItemID(%s) is %q, want %q", itemType, got, want)
-		}
-	}
-	if call, item := responses.CallID("resp_5f", 7), responses.ItemID(responses.TypeFunctionCall, "resp_5f", 7); call == item {
-		t.Errorf("a function call and its item have the ID %q", call)
-	}
-	if a, b := responses.ItemID(responses.TypeMessage, "resp_1", 11), responses.ItemID(responses.TypeMessage, "resp_11", 1); a == b {
-		t.Errorf("items of two responses have the ID %q", a)
 	}
 }

@@ -120,7 +120,9 @@ func (o *object) done() {
 		return
 	}
 	place := o.at(slices.Min(slices.Collect(maps.Keys(o.unread))))
-	o.fail(Invalid(place, "invalid request body: unknown field %q", place))
+	err := Invalid(place, "invalid request body: unknown field %q", place)
+	err.Code = CodeUnknownParameter
+	o.fail(err)
 }
 
 // string reads a string of at most the given number of characters; it returns nil when there is none.
@@ -158,12 +160,17 @@ func (o *object) filled(name string, most int) string {
 	if !ok {
 		return ""
 	}
-	s := o.text(o.at(name), data, most)
+	return o.filledText(o.at(name), data, most)
+}
+
+// filledText is text for a string that must not be empty.
+func (r *reader) filledText(path string, data json.RawMessage, most int) string {
+	s := r.text(path, data, most)
 	if s == nil {
 		return ""
 	}
 	if *s == "" {
-		o.fail(Invalid(o.at(name), "must not be empty"))
+		r.fail(Invalid(path, "must not be empty"))
 	}
 	return *s
 }
@@ -234,9 +241,25 @@ func (o *object) bool(name string) *bool {
 	return &b
 }
 
+func isTrue(b *bool) bool { return b != nil && *b }
+
+// trueUnlessFalse is bool for a member whose absence means true.
+func (o *object) trueUnlessFalse(name string) bool {
+	b := o.bool(name)
+	return b == nil || *b
+}
+
+// requiredBool is bool for a member that must be there.
+func (o *object) requiredBool(name string) bool {
+	if data, ok := o.unread[name]; !ok || isNull(data) {
+		o.fail(Invalid(o.at(name), "is required; it must be true or false"))
+	}
+	return isTrue(o.bool(name))
+}
+
 // falseOnly refuses true, and any value that is not a Boolean.
 func (o *object) falseOnly(name string) {
-	if b := o.bool(name); b != nil && *b {
+	if isTrue(o.bool(name)) {
 		o.fail(notSupported(o.at(name), strconv.Quote(name)+": true"))
 	}
 }

@@ -4,7 +4,7 @@ package responses
 type Request struct {
 	// Models are the models to try in order, from "models" or "model"; empty means the server's default.
 	Models []string
-	// Input is never empty. A string becomes one user message.
+	// Input is empty only in a request that goes on with an earlier response or a conversation. A string becomes one user message.
 	Input        []Item
 	Instructions *string
 
@@ -26,11 +26,31 @@ type Request struct {
 
 	Metadata map[string]string
 
+	// Stream asks for events instead of the finished response.
+	Stream bool
+	// Background asks for an answer at once: the run goes on without the client.
+	Background bool
+	// Store is false when the response shall not be retrieved later.
+	Store bool
+	// PreviousResponseID or Conversation, never both, is what the input goes on with.
+	PreviousResponseID string
+	Conversation       string
+	// Truncation is "auto" or "disabled".
+	Truncation string
+
 	// The rest has no effect on the run and is only echoed.
 	PromptCacheKey   *string
 	SafetyIdentifier *string
 	ServiceTier      string
 }
+
+// Values of [Request.Truncation].
+const (
+	// TruncationAuto drops the oldest of a conversation when it is too long for the model.
+	TruncationAuto = "auto"
+	// TruncationDisabled fails the run instead.
+	TruncationDisabled = "disabled"
+)
 
 // Reasons is how much a model should think before it answers, and what it should tell of it.
 type Reasons struct {

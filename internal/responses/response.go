@@ -1,6 +1,9 @@
 package responses
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // Statuses of a response.
 const (
@@ -28,6 +31,7 @@ type Response struct {
 	Instructions       *string            `json:"instructions"`
 	Metadata           map[string]string  `json:"metadata"`
 	PreviousResponseID *string            `json:"previous_response_id"`
+	Conversation       *ConversationRef   `json:"conversation,omitempty"`
 	Output             []Item             `json:"output"`
 	Tools              []ToolEcho         `json:"tools"`
 	ToolChoice         json.RawMessage    `json:"tool_choice"`
@@ -47,6 +51,11 @@ type Response struct {
 	SafetyIdentifier   *string            `json:"safety_identifier"`
 	PromptCacheKey     *string            `json:"prompt_cache_key"`
 	Usage              *Usage             `json:"usage"`
+}
+
+// ConversationRef names the conversation that a response belongs to.
+type ConversationRef struct {
+	ID string `json:"id"`
 }
 
 // Reasons for which a response may be incomplete.
@@ -85,7 +94,8 @@ type MCPToolEcho struct {
 	ServerDescription *string     `json:"server_description"`
 	AllowedTools      *ToolFilter `json:"allowed_tools"`
 	Headers           *struct{}   `json:"headers"`
-	RequireApproval   string      `json:"require_approval"`
+	// RequireApproval is what holds in the run: in [DialectAgent] always ApproveNever.
+	RequireApproval ApprovalPolicy `json:"require_approval"`
 }
 
 // FunctionToolEcho repeats a function tool.
@@ -99,6 +109,56 @@ type FunctionToolEcho struct {
 
 func (MCPToolEcho) toolEcho()      {}
 func (FunctionToolEcho) toolEcho() {}
+
+// UnmarshalResponse reads a response that [Response.MarshalWire] rendered. Rendered again, it has the same bytes.
+func UnmarshalResponse(data []byte) (*Response, error) {
+	type plain Response
+	var in struct {
+		plain
+		Output []json.RawMessage `json:"output"`
+		Tools  []json.RawMessage `json:"tools"`
+	}
+	if err := json.Unmarshal(data, &in); err != nil {
+		return nil, err
+	}
+	r := Response(in.plain)
+	for _, data := range in.Output {
+		item, err := UnmarshalItem(data)
+		if err != nil {
+			return nil, err
+		}
+		r.Output = append(r.Output, item)
+	}
+	for _, data := range in.Tools {
+		tool, err := unmarshalToolEcho(data)
+		if err != nil {
+			return nil, err
+		}
+		r.Tools = append(r.Tools, tool)
+	}
+	return &r, nil
+}
+
+func unmarshalToolEcho(data []byte) (ToolEcho, error) {
+	var head struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return nil, err
+	}
+	switch head.Type {
+	case "mcp":
+		var tool MCPToolEcho
+		err := json.Unmarshal(data, &tool)
+		return tool, err
+	case "function":
+		var tool FunctionToolEcho
+		err := json.Unmarshal(data, &tool)
+		return tool, err
+	default:
+		return nil, fmt.Errorf("responses: unknown tool type %q", head.Type)
+	}
+}
 
 // Usage counts the tokens of all model turns of a run.
 type Usage struct {

@@ -81,7 +81,7 @@ func BenchmarkMarshalWire(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := r.MarshalWire(); err != nil {
+		if _, err := r.MarshalWire(responses.DialectAgent); err != nil {
 			b.Fatal(err)
 		}
 	}

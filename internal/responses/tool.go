@@ -1,6 +1,9 @@
 package responses
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // Tool is one entry of a request's tools: [*MCPTool] or [*FunctionTool].
 type Tool interface{ tool() }
@@ -15,6 +18,76 @@ type MCPTool struct {
 	Headers       map[string]string `json:"-"`
 	Allowed       ToolFilter
 	Description   string
+	// Approval says which calls need the client's approval. It counts in [DialectOpenAI] only.
+	Approval ApprovalPolicy
+}
+
+// ApprovalPolicy is require_approval: which of a server's tools may be called only after the client has approved. The zero value
+// is OpenAI's default: all of them. In JSON it is the Mode, or OpenAI's object of the two filters.
+type ApprovalPolicy struct {
+	// Mode is "always", "never", or empty when the filters decide. A tool that neither filter names needs approval.
+	Mode   string
+	Always *ToolFilter
+	Never  *ToolFilter
+}
+
+// Values of [ApprovalPolicy.Mode].
+const (
+	ApproveAlways = "always"
+	ApproveNever  = "never"
+)
+
+// approvalFilters is the form of an [ApprovalPolicy] that has filters. In it, unlike elsewhere, a filter is always an object.
+type approvalFilters struct {
+	Always *filterObject `json:"always,omitempty"`
+	Never  *filterObject `json:"never,omitempty"`
+}
+
+type filterObject ToolFilter
+
+// MarshalJSON implements [json.Marshaler].
+func (p ApprovalPolicy) MarshalJSON() ([]byte, error) {
+	switch {
+	case p.Mode != "":
+		return json.Marshal(p.Mode)
+	case p.Always == nil && p.Never == nil:
+		return json.Marshal(ApproveAlways)
+	default:
+		return json.Marshal(approvalFilters{(*filterObject)(p.Always), (*filterObject)(p.Never)})
+	}
+}
+
+// UnmarshalJSON reads what MarshalJSON rendered.
+func (p *ApprovalPolicy) UnmarshalJSON(data []byte) error {
+	*p = ApprovalPolicy{}
+	if isString(data) {
+		return json.Unmarshal(data, &p.Mode)
+	}
+	var in approvalFilters
+	err := json.Unmarshal(data, &in)
+	p.Always, p.Never = (*ToolFilter)(in.Always), (*ToolFilter)(in.Never)
+	return err
+}
+
+// Requires reports whether a call of the named tool needs approval; readOnly is what its server says of it. Where both filters
+// name a tool, approval is needed.
+func (p ApprovalPolicy) Requires(tool string, readOnly bool) bool {
+	switch {
+	case p.Mode != "":
+		return p.Mode == ApproveAlways
+	case p.Always != nil && p.Always.names(tool, readOnly):
+		return true
+	default:
+		return p.Never == nil || !p.Never.names(tool, readOnly)
+	}
+}
+
+// names reports whether the filter, which must not be empty, names the tool.
+func (f *ToolFilter) names(tool string, readOnly bool) bool {
+	if f.ReadOnly && !readOnly {
+		return false
+	}
+	return (f.ReadOnly || len(f.Names) > 0) && (len(f.Names) == 0 || slices.Contains(f.Names, tool))
 }
 
 // ToolFilter limits which of a server's tools are offered to the model. In JSON it is a list of names, or OpenAI's object when it

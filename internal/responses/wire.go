@@ -9,33 +9,65 @@ import (
 
 // MarshalWire renders the response for a client: like json.Marshal, but with every tool's schema as its server wrote it, and
 // with no list or map null.
-func (r *Response) MarshalWire() ([]byte, error) {
+func (r *Response) MarshalWire(d Dialect) ([]byte, error) {
 	wire := *r
-	wire.Output = slices.Clone(r.Output)
-	// What holds a schema's place is rendered as it is, and nobody can have guessed it.
-	placeholder := Schema(`{"schema":"` + rand.Text() + `"}`)
-	var schemas []Schema
-	for i, item := range wire.Output {
-		list, ok := item.(*MCPListTools)
-		if !ok {
-			continue
-		}
-		held := *list
-		held.Tools = slices.Clone(list.Tools)
-		for j, tool := range held.Tools {
-			if !tool.InputSchema.survivesEncoding() && tool.InputSchema.valid() {
-				schemas = append(schemas, tool.InputSchema)
-				held.Tools[j].InputSchema = placeholder
-			}
-		}
-		wire.Output[i] = &held
+	wire.Output = make([]Item, len(r.Output))
+	schemas := newHeldSchemas()
+	for i, item := range r.Output {
+		wire.Output[i] = schemas.hold(inDialect(item, d))
 	}
 	wire.neverNull()
 	body, err := encode(&wire)
 	if err != nil {
 		return nil, err
 	}
-	return fill(body, placeholder, schemas), nil
+	return schemas.fill(body), nil
+}
+
+// heldSchemas are the schemas that encoding/json would change, while something else stands in their place.
+type heldSchemas struct {
+	placeholder Schema
+	schemas     []Schema
+}
+
+// newHeldSchemas makes a placeholder that is rendered as it is, and that nobody can have guessed.
+func newHeldSchemas() *heldSchemas {
+	return &heldSchemas{placeholder: Schema(`{"schema":"` + rand.Text() + `"}`)}
+}
+
+// hold returns the item, or a copy with placeholders.
+func (h *heldSchemas) hold(item Item) Item {
+	list, ok := item.(*MCPListTools)
+	if !ok {
+		return item
+	}
+	held := *list
+	held.Tools = slices.Clone(list.Tools)
+	for i, tool := range held.Tools {
+		if !tool.InputSchema.survivesEncoding() && tool.InputSchema.valid() {
+			h.schemas = append(h.schemas, tool.InputSchema)
+			held.Tools[i].InputSchema = h.placeholder
+		}
+	}
+	return &held
+}
+
+// fill puts the schemas, in order, where the placeholder stands.
+func (h *heldSchemas) fill(body []byte) []byte {
+	if len(h.schemas) == 0 {
+		return body
+	}
+	size := len(body)
+	for _, schema := range h.schemas {
+		size += len(schema)
+	}
+	out := make([]byte, 0, size)
+	for _, schema := range h.schemas {
+		before, after, _ := bytes.Cut(body, h.placeholder)
+		out = append(append(out, before...), schema...)
+		body = after
+	}
+	return append(out, body...)
 }
 
 // neverNull gives the members that the strictest client wants as lists, maps and words their empty values.
@@ -59,24 +91,6 @@ func notNil[T any](list []T) []T {
 		return []T{}
 	}
 	return list
-}
-
-// fill puts the schemas, in order, where the placeholder stands.
-func fill(body, placeholder []byte, schemas []Schema) []byte {
-	if len(schemas) == 0 {
-		return body
-	}
-	size := len(body)
-	for _, schema := range schemas {
-		size += len(schema)
-	}
-	out := make([]byte, 0, size)
-	for _, schema := range schemas {
-		before, after, _ := bytes.Cut(body, placeholder)
-		out = append(append(out, before...), schema...)
-		body = after
-	}
-	return append(out, body...)
 }
 
 // encode is json.Marshal without its escapes for HTML, which would make six bytes of every "<" and ">" of a long text.

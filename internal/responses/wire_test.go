@@ -13,7 +13,7 @@ import (
 // wire renders a response and takes it apart again.
 func wire(t *testing.T, r *responses.Response) (map[string]json.RawMessage, string) {
 	t.Helper()
-	body, err := r.MarshalWire()
+	body, err := r.MarshalWire(responses.DialectAgent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,12 +27,22 @@ func wire(t *testing.T, r *responses.Response) (map[string]json.RawMessage, stri
 // output returns the items of a rendered response as they stand in it.
 func output(t *testing.T, r *responses.Response) []json.RawMessage {
 	t.Helper()
-	members, _ := wire(t, r)
-	var items []json.RawMessage
-	if err := json.Unmarshal(members["output"], &items); err != nil {
+	return outputIn(t, r, responses.DialectAgent)
+}
+
+func outputIn(t *testing.T, r *responses.Response, d responses.Dialect) []json.RawMessage {
+	t.Helper()
+	body, err := r.MarshalWire(d)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return items
+	var members struct {
+		Output []json.RawMessage `json:"output"`
+	}
+	if err := json.Unmarshal(body, &members); err != nil {
+		t.Fatal(err)
+	}
+	return members.Output
 }
 
 // What each key of the response object may be, so that the strictest client accepts it.
@@ -74,18 +84,7 @@ var responseKeys = map[string]int{
 
 func TestResponseHasEveryKey(t *testing.T) {
 	t.Parallel()
-	full := responses.Response{
-		ID: "resp_1", Object: "response", CreatedAt: 1795250770, CompletedAt: ptr(int64(1795250771)), Status: responses.ResponseFailed,
-		Store: true, Model: "m", Error: &responses.RunError{Code: "server_error", Message: "x"},
-		IncompleteDetails: &responses.IncompleteDetails{Reason: responses.IncompleteMaxSteps}, Instructions: ptr("i"),
-		Metadata: map[string]string{"a": "b"}, PreviousResponseID: ptr("resp_0"),
-		Output:     []responses.Item{&responses.Message{}},
-		Tools:      []responses.ToolEcho{responses.MCPToolEcho{Type: "mcp"}, responses.FunctionToolEcho{Type: "function"}},
-		ToolChoice: json.RawMessage(`{"type":"function","name":"f"}`), MaxSteps: ptr(3), MaxOutputTokens: ptr(16), MaxToolCalls: ptr(0),
-		Reasoning: responses.ReasonsEcho{Effort: ptr("low")}, Text: responses.TextEcho{Verbosity: "low"}, SafetyIdentifier: ptr("s"),
-		PromptCacheKey: ptr("k"), Usage: &responses.Usage{}, ServiceTier: "default", Truncation: "disabled",
-	}
-	for name, r := range map[string]*responses.Response{"zero value": {}, "full": &full} {
+	for name, r := range map[string]*responses.Response{"zero value": {}, "full": fullResponse()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			members, body := wire(t, r)
@@ -98,7 +97,7 @@ func TestResponseHasEveryKey(t *testing.T) {
 				}
 			}
 			for key := range members {
-				if _, ok := responseKeys[key]; !ok && key != "max_steps" {
+				if _, ok := responseKeys[key]; !ok && key != "max_steps" && key != "conversation" {
 					t.Errorf("%q is not in the contract", key)
 				}
 			}
@@ -115,7 +114,7 @@ func TestResponseOnTheWire(t *testing.T) {
 		ID: "resp_1", Object: "response", CreatedAt: 1795250770, CompletedAt: ptr(int64(1795250771)), Status: responses.ResponseCompleted,
 		Store: true, Model: "openai/gpt-5.5", ParallelToolCalls: true, Temperature: 1, TopP: 0.5, Truncation: "disabled", ServiceTier: "default",
 		Tools: []responses.ToolEcho{
-			responses.MCPToolEcho{Type: "mcp", ServerLabel: "s", ServerURL: "https://h", RequireApproval: "never", AllowedTools: &responses.ToolFilter{Names: []string{"a"}}},
+			responses.MCPToolEcho{Type: "mcp", ServerLabel: "s", ServerURL: "https://h", RequireApproval: responses.ApprovalPolicy{Mode: responses.ApproveNever}, AllowedTools: &responses.ToolFilter{Names: []string{"a"}}},
 			responses.FunctionToolEcho{Type: "function", Name: "f"},
 		},
 		Output: []responses.Item{&responses.Message{ID: "msg_1", Role: "assistant", Status: "completed", Content: []responses.Part{responses.OutputText("a < b & c")}}},

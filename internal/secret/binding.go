@@ -14,6 +14,8 @@ type Binding struct {
 	ResponseID string
 	// ServerLabel is the MCP server, within that response, that the value is sent to.
 	ServerLabel string
+	// Organization is the tenant that the value belongs to.
+	Organization string
 }
 
 var errNoPurpose = errors.New("secret: the binding has no purpose")
@@ -33,6 +35,7 @@ func (b Binding) associatedData() ([]byte, error) {
 		{1, b.Purpose},
 		{2, b.ResponseID},
 		{3, b.ServerLabel},
+		{4, b.Organization},
 	} {
 		if field.value == "" {
 			continue

@@ -97,13 +97,15 @@ func Fold(ctx context.Context, store *blob.Store, t Transcript) (Transcript, boo
 
 // Load returns the items from position from on.
 func Load(ctx context.Context, store *blob.Store, t Transcript, from int) ([]responses.Item, error) {
-	if from < 0 || from > t.Len() {
-		return nil, fmt.Errorf("transcript: no item %d in a transcript of %d", from, t.Len())
-	}
-	values, err := load(ctx, store, t, from)
+	values, err := Values(ctx, store, t, from)
 	if err != nil {
 		return nil, err
 	}
+	return Unpack(ctx, store, values)
+}
+
+// Unpack decodes what [Pack] encoded.
+func Unpack(ctx context.Context, store *blob.Store, values []blob.Value) ([]responses.Item, error) {
 	items := make([]responses.Item, len(values))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
@@ -136,14 +138,30 @@ func unpack(ctx context.Context, store *blob.Store, v blob.Value, out *responses
 	return err
 }
 
-// load returns the values from position from on.
-func load(ctx context.Context, store *blob.Store, t Transcript, from int) ([]blob.Value, error) {
+// Values returns the items from position from on, as they are kept.
+func Values(ctx context.Context, store *blob.Store, t Transcript, from int) ([]blob.Value, error) {
+	if from < 0 || from > t.Len() {
+		return nil, fmt.Errorf("transcript: no item %d in a transcript of %d", from, t.Len())
+	}
 	if from >= t.Folded {
 		return t.Tail[from-t.Folded:], nil
 	}
-	head, err := readSegment(ctx, store, t.Head)
+	segments, _, err := readSegments(ctx, store, t)
 	if err != nil {
 		return nil, err
+	}
+	values := make([]blob.Value, 0, t.Len())
+	for _, s := range segments {
+		values = append(values, s.Items...)
+	}
+	return append(values, t.Tail...)[from:], nil
+}
+
+// readSegments returns the segments of a transcript that has some, oldest first, and their names.
+func readSegments(ctx context.Context, store *blob.Store, t Transcript) ([]segment, []blob.Ref, error) {
+	head, err := readSegment(ctx, store, t.Head)
+	if err != nil {
+		return nil, nil, err
 	}
 	segments := make([]segment, len(head.Before), len(head.Before)+1)
 	g, ctx := errgroup.WithContext(ctx)
@@ -156,16 +174,17 @@ func load(ctx context.Context, store *blob.Store, t Transcript, from int) ([]blo
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	values := make([]blob.Value, 0, t.Len())
-	for _, s := range append(segments, head) {
-		values = append(values, s.Items...)
+	segments = append(segments, head)
+	items := 0
+	for _, s := range segments {
+		items += len(s.Items)
 	}
-	if len(values) != t.Folded {
-		return nil, fmt.Errorf("transcript: segments hold %d items, %d were expected", len(values), t.Folded)
+	if items != t.Folded {
+		return nil, nil, fmt.Errorf("transcript: segments hold %d items, %d were expected", items, t.Folded)
 	}
-	return append(values, t.Tail...)[from:], nil
+	return segments, append(head.Before, t.Head), nil
 }
 
 func readSegment(ctx context.Context, store *blob.Store, ref blob.Ref) (segment, error) {

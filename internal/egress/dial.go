@@ -1,4 +1,4 @@
-package mcpclient
+package egress
 
 import (
 	"context"
@@ -13,15 +13,17 @@ import (
 	"time"
 )
 
-// errAddressDenied marks a dial that the network policy refused.
-var errAddressDenied = errors.New("mcpclient: address denied by the network policy")
+// ErrAddressDenied marks a dial that the network policy refused.
+var ErrAddressDenied = errors.New("egress: address denied by the network policy")
 
-// newTransport returns the transport that all sessions share. It takes no
-// proxy from the environment: a proxy would resolve names itself and so bypass
-// the check of addresses.
-func newTransport(p *policy, roots *x509.CertPool, timeout time.Duration, perHost int) *http.Transport {
+// NewTransport returns a transport that keeps to the rules on every dial. The
+// timeout is that of a dial and of a TLS handshake, perHost the connections
+// kept for reuse; nil roots are the system's. It takes no proxy from the
+// environment: a proxy would resolve names itself and so bypass the check of
+// addresses.
+func (r *Rules) NewTransport(roots *x509.CertPool, timeout time.Duration, perHost int) *http.Transport {
 	return &http.Transport{
-		DialContext:            p.dial(timeout),
+		DialContext:            r.dial(timeout),
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    timeout,
 		ForceAttemptHTTP2:      true,
@@ -36,23 +38,23 @@ func newTransport(p *policy, roots *x509.CertPool, timeout time.Duration, perHos
 
 // dial returns a dial function that checks each address it is about to connect
 // to, after resolution and before the first packet.
-func (p *policy) dial(timeout time.Duration) func(context.Context, string, string) (net.Conn, error) {
+func (r *Rules) dial(timeout time.Duration) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
-			return nil, fmt.Errorf("%w: no port", errAddressDenied)
+			return nil, fmt.Errorf("%w: no port", ErrAddressDenied)
 		}
 		d := net.Dialer{
 			Timeout: timeout,
 			Control: func(network, resolved string, _ syscall.RawConn) error {
 				if network != "tcp4" && network != "tcp6" {
-					return fmt.Errorf("%w: network %s", errAddressDenied, network)
+					return fmt.Errorf("%w: network %s", ErrAddressDenied, network)
 				}
 				dest, err := netip.ParseAddrPort(resolved)
 				if err != nil {
-					return fmt.Errorf("%w: unreadable address", errAddressDenied)
+					return fmt.Errorf("%w: unreadable address", ErrAddressDenied)
 				}
-				return p.checkDial(host, dest)
+				return r.checkDial(host, dest)
 			},
 		}
 		return d.DialContext(ctx, network, address)

@@ -1,4 +1,6 @@
-package mcpclient
+// Package egress decides which addresses outside this process may be reached: by MCP clients, whose URLs come from requests, and by
+// webhooks. The check is made where a connection is dialed, after name resolution.
+package egress
 
 import (
 	"errors"
@@ -13,7 +15,7 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// MaxURLBytes bounds a server's URL.
+// MaxURLBytes bounds a URL.
 const MaxURLBytes = 2048
 
 // A NetworkPolicy says which servers may be reached. Its zero value allows
@@ -35,28 +37,29 @@ type NetworkPolicy struct {
 
 // Validate reports the first entry that is not of the form described above.
 func (p NetworkPolicy) Validate() error {
-	_, err := p.compile()
+	_, err := p.Compile()
 	return err
 }
 
-// CheckURL reports why a server's URL may not be used, in words that are safe
+// CheckURL reports why a URL may not be used, in words that are safe
 // to show and that name the remedy. It looks nothing up: a name that passes
 // may still resolve to an address that the dialer refuses.
 func (p NetworkPolicy) CheckURL(raw string) error {
-	compiled, err := p.compile()
+	rules, err := p.Compile()
 	if err != nil {
 		return err
 	}
-	return compiled.checkURL(raw)
+	return rules.CheckURL(raw)
 }
 
-// policy is a NetworkPolicy in the form that checks need.
-type policy struct {
-	origins  []origin
+// Rules are a NetworkPolicy in the form that checks need.
+type Rules struct {
+	origins  []Origin
 	guardian *ssrf.Guardian
 }
 
-func (p NetworkPolicy) compile() (*policy, error) {
+// Compile returns the rules of a policy. It fails only if the policy is malformed.
+func (p NetworkPolicy) Compile() (*Rules, error) {
 	var v4, v6 []netip.Prefix
 	for _, prefix := range p.AllowNetworks {
 		switch {
@@ -68,19 +71,20 @@ func (p NetworkPolicy) compile() (*policy, error) {
 			v6 = append(v6, prefix.Masked())
 		}
 	}
-	compiled := &policy{guardian: ssrf.New(
+	rules := &Rules{guardian: ssrf.New(
 		ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))}
 	for _, s := range p.AllowOrigins {
 		o, err := parseAllowedOrigin(s)
 		if err != nil {
 			return nil, err
 		}
-		compiled.origins = append(compiled.origins, o)
+		rules.origins = append(rules.origins, o)
 	}
-	return compiled, nil
+	return rules, nil
 }
 
-func (p *policy) checkURL(raw string) error {
+// CheckURL is [NetworkPolicy.CheckURL].
+func (r *Rules) CheckURL(raw string) error {
 	if len(raw) > MaxURLBytes {
 		return fmt.Errorf("the URL is longer than %d bytes", MaxURLBytes)
 	}
@@ -103,8 +107,8 @@ func (p *policy) checkURL(raw string) error {
 			return errors.New("the URL has a port outside 1 to 65535")
 		}
 	}
-	target := originOf(u)
-	if p.allowsOrigin(target) {
+	target := OriginOf(u)
+	if r.allowsOrigin(target) {
 		return nil
 	}
 	if u.Scheme == "http" {
@@ -113,7 +117,7 @@ func (p *policy) checkURL(raw string) error {
 	if isLocalhost(target.host) {
 		return errors.New("the URL names this machine; an operator can allow it with allow_origins")
 	}
-	if addr, err := netip.ParseAddr(target.host); err == nil && p.guardian.SafeAddr(addr.Unmap()) != nil {
+	if addr, err := netip.ParseAddr(target.host); err == nil && r.guardian.SafeAddr(addr.Unmap()) != nil {
 		return errors.New("the URL names an address that is not public; an operator can allow it with allow_networks or allow_origins")
 	}
 	return nil
@@ -121,10 +125,10 @@ func (p *policy) checkURL(raw string) error {
 
 // checkDial decides whether a connection made for host may go to dest, the
 // address that host resolved to.
-func (p *policy) checkDial(host string, dest netip.AddrPort) error {
+func (r *Rules) checkDial(host string, dest netip.AddrPort) error {
 	port := strconv.Itoa(int(dest.Port()))
 	addr := dest.Addr().Unmap()
-	for _, o := range p.origins {
+	for _, o := range r.origins {
 		if o.host != canonicalHost(host) || !o.matchesPort(port) {
 			continue
 		}
@@ -135,49 +139,51 @@ func (p *policy) checkDial(host string, dest netip.AddrPort) error {
 			return nil
 		}
 	}
-	if err := p.guardian.SafeAddrPort(netip.AddrPortFrom(addr, dest.Port())); err != nil {
-		return fmt.Errorf("%w: %w", errAddressDenied, err)
+	if err := r.guardian.SafeAddrPort(netip.AddrPortFrom(addr, dest.Port())); err != nil {
+		return fmt.Errorf("%w: %w", ErrAddressDenied, err)
 	}
 	return nil
 }
 
-func (p *policy) allowsOrigin(target origin) bool {
-	return slices.ContainsFunc(p.origins, func(o origin) bool {
+func (r *Rules) allowsOrigin(target Origin) bool {
+	return slices.ContainsFunc(r.origins, func(o Origin) bool {
 		return o.scheme == target.scheme && o.host == target.host && o.matchesPort(target.port)
 	})
 }
 
-// origin is a scheme, a host and a port; port "*" stands for any.
-type origin struct{ scheme, host, port string }
+// Origin is a scheme, a host and a port, in the form in which origins are compared.
+type Origin struct{ scheme, host, port string }
 
-func (o origin) matchesPort(port string) bool { return o.port == "*" || o.port == port }
+// matchesPort: the port "*" of an allowed origin stands for any.
+func (o Origin) matchesPort(port string) bool { return o.port == "*" || o.port == port }
 
-func originOf(u *url.URL) origin {
+// OriginOf returns the origin of a URL.
+func OriginOf(u *url.URL) Origin {
 	port := u.Port()
 	if port == "" {
 		port = defaultPort(u.Scheme)
 	}
-	return origin{scheme: u.Scheme, host: canonicalHost(u.Hostname()), port: port}
+	return Origin{scheme: u.Scheme, host: canonicalHost(u.Hostname()), port: port}
 }
 
 // parseAllowedOrigin is not url.Parse because that refuses the port "*".
-func parseAllowedOrigin(s string) (origin, error) {
+func parseAllowedOrigin(s string) (Origin, error) {
 	malformed := fmt.Errorf("allow_origins has the entry %q; write it like http://127.0.0.1:8080 or http://127.0.0.1:*", s)
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || scheme != "http" && scheme != "https" || rest == "" || strings.ContainsAny(rest, "/?#@") {
-		return origin{}, malformed
+		return Origin{}, malformed
 	}
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil { // no port
 		host, port = strings.Trim(rest, "[]"), defaultPort(scheme)
 		if strings.Contains(host, ":") && !strings.HasPrefix(rest, "[") {
-			return origin{}, malformed
+			return Origin{}, malformed
 		}
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); port != "*" && (err != nil || n == 0) || host == "" {
-		return origin{}, malformed
+		return Origin{}, malformed
 	}
-	return origin{scheme: scheme, host: canonicalHost(host), port: port}, nil
+	return Origin{scheme: scheme, host: canonicalHost(host), port: port}, nil
 }
 
 func defaultPort(scheme string) string {

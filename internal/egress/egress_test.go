@@ -1,4 +1,4 @@
-package mcpclient
+package egress
 
 import (
 	"context"
@@ -106,7 +106,7 @@ func TestCheckDial(t *testing.T) {
 	p, err := NetworkPolicy{
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.20.0.0/16")},
 		AllowOrigins:  []string{"http://127.0.0.1:8080", "http://localhost:3000", "http://mcp.internal:*"},
-	}.compile()
+	}.Compile()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestCheckDial(t *testing.T) {
 	}
 	for _, test := range tests {
 		err := p.checkDial(test.host, netip.MustParseAddrPort(test.dest))
-		if (err == nil) != test.want || err != nil && !errors.Is(err, errAddressDenied) {
+		if (err == nil) != test.want || err != nil && !errors.Is(err, ErrAddressDenied) {
 			t.Errorf("%s at %s: got %v, want allowed: %v", test.host, test.dest, err, test.want)
 		}
 	}
@@ -160,7 +160,7 @@ func TestAddressIsCheckedAfterResolution(t *testing.T) {
 		if allowed {
 			policy.AllowOrigins = []string{"http://localhost:*"}
 		}
-		p, err := policy.compile()
+		p, err := policy.Compile()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestAddressIsCheckedAfterResolution(t *testing.T) {
 		if err == nil {
 			conn.Close()
 		}
-		if allowed != (err == nil) || err != nil && !errors.Is(err, errAddressDenied) {
+		if allowed != (err == nil) || err != nil && !errors.Is(err, ErrAddressDenied) {
 			t.Errorf("allowed %v: got %v", allowed, err)
 		}
 	}
@@ -178,11 +178,11 @@ func TestAddressIsCheckedAfterResolution(t *testing.T) {
 
 func TestTransportUsesNoProxy(t *testing.T) {
 	t.Parallel()
-	p, err := NetworkPolicy{}.compile()
+	p, err := NetworkPolicy{}.Compile()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if newTransport(p, nil, time.Second, 1).Proxy != nil {
+	if p.NewTransport(nil, time.Second, 1).Proxy != nil {
 		t.Error("the transport takes a proxy from the environment")
 	}
 }

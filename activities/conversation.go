@@ -1,0 +1,128 @@
+package activities
+
+import (
+	"context"
+	"strings"
+
+	"perdure/internal/blob"
+	"perdure/internal/responses"
+	"perdure/internal/transcript"
+)
+
+// ConversationAppendInput adds a part of one transcript to a conversation's.
+type ConversationAppendInput struct {
+	ConversationID string                `json:"conversation_id"`
+	Transcript     transcript.Transcript `json:"transcript"` // the conversation's
+	// NextItem is the number of the next item that gets its ID from the conversation.
+	NextItem int `json:"next_item"`
+	// Added are the items of Added from position From on.
+	Added transcript.Transcript `json:"added"`
+	From  int                   `json:"from"`
+	// ResponseID is set when the items are those of a run. IDs derived from it are not looked for in the conversation.
+	ResponseID string `json:"response_id,omitempty"`
+}
+
+// ConversationAppendResult is the longer conversation.
+type ConversationAppendResult struct {
+	Transcript transcript.Transcript `json:"transcript"`
+	NextItem   int                   `json:"next_item"`
+}
+
+// ConversationAppend adds items to a conversation. Its errors have the type [ErrTypeStorage].
+func (a *Activities) ConversationAppend(ctx context.Context, in ConversationAppendInput) (ConversationAppendResult, error) {
+	values, next, err := a.adopted(ctx, in)
+	if err != nil {
+		return ConversationAppendResult{}, storageError(err)
+	}
+	extended, err := transcript.Extend(ctx, a.Blobs, in.Transcript, values)
+	if err != nil {
+		return ConversationAppendResult{}, storageError(err)
+	}
+	return ConversationAppendResult{Transcript: extended, NextItem: next}, nil
+}
+
+// adopted returns the items to add, each with an ID that no other item of the conversation has, and the next number.
+func (a *Activities) adopted(ctx context.Context, in ConversationAppendInput) ([]blob.Value, int, error) {
+	values, err := transcript.Values(ctx, a.Blobs, in.Added, in.From)
+	if err != nil {
+		return nil, 0, err
+	}
+	items, err := transcript.Unpack(ctx, a.Blobs, values)
+	if err != nil {
+		return nil, 0, err
+	}
+	taken := map[string]bool{}
+	if anyForeign(items, in.ResponseID) {
+		if taken, err = a.itemIDs(ctx, in.Transcript); err != nil {
+			return nil, 0, err
+		}
+	}
+	next, changed := responses.Adopt(in.ConversationID, in.NextItem, taken, items)
+	out := make([]blob.Value, len(values))
+	for i, item := range items {
+		if !changed[i] {
+			out[i] = values[i]
+			continue
+		}
+		packed, err := transcript.Pack(ctx, a.Blobs, item)
+		if err != nil {
+			return nil, 0, err
+		}
+		out[i] = packed[0]
+	}
+	return out, next, nil
+}
+
+// anyForeign reports whether there is an item whose ID was not made for a run that is added once.
+func anyForeign(items []responses.Item, responseID string) bool {
+	unique := strings.TrimPrefix(responseID, responses.ResponsePrefix)
+	for _, item := range items {
+		if id := responses.IDOf(item); id != "" && (unique == "" || !strings.Contains(id, unique)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *Activities) itemIDs(ctx context.Context, t transcript.Transcript) (map[string]bool, error) {
+	items, err := transcript.Load(ctx, a.Blobs, t, 0)
+	if err != nil {
+		return nil, err
+	}
+	ids := make(map[string]bool, len(items))
+	for _, item := range items {
+		ids[responses.IDOf(item)] = true
+	}
+	return ids, nil
+}
+
+// ConversationDeleteItemInput takes an item out of a conversation.
+type ConversationDeleteItemInput struct {
+	Transcript transcript.Transcript `json:"transcript"`
+	ItemID     string                `json:"item_id"`
+}
+
+// ConversationDeleteItemResult is the shorter conversation. Found is false when it has no such item.
+type ConversationDeleteItemResult struct {
+	Transcript transcript.Transcript `json:"transcript"`
+	Found      bool                  `json:"found"`
+}
+
+// ConversationDeleteItem takes an item out of a conversation. Its errors have the type [ErrTypeStorage].
+func (a *Activities) ConversationDeleteItem(ctx context.Context, in ConversationDeleteItemInput) (ConversationDeleteItemResult, error) {
+	items, err := transcript.Load(ctx, a.Blobs, in.Transcript, 0)
+	if err != nil {
+		return ConversationDeleteItemResult{}, storageError(err)
+	}
+	for i, item := range items {
+		if responses.IDOf(item) != in.ItemID {
+			continue
+		}
+		shorter, err := transcript.Remove(ctx, a.Blobs, in.Transcript, i)
+		if err != nil {
+			return ConversationDeleteItemResult{}, storageError(err)
+		}
+		return ConversationDeleteItemResult{Transcript: shorter, Found: true}, nil
+	}
+	return ConversationDeleteItemResult{Transcript: in.Transcript}, nil
+}

@@ -1,0 +1,116 @@
+package activities_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"perdure/activities"
+	"perdure/internal/responses"
+	"perdure/internal/transcript"
+)
+
+func (f *fixture) transcript(items ...responses.Item) transcript.Transcript {
+	f.t.Helper()
+	t, err := transcript.Extend(f.t.Context(), f.blobs, transcript.Transcript{}, f.pack(items...))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return t
+}
+
+func (f *fixture) ids(t transcript.Transcript) []string {
+	f.t.Helper()
+	items, err := transcript.Load(f.t.Context(), f.blobs, t, 0)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var ids []string
+	for _, item := range items {
+		ids = append(ids, responses.IDOf(item))
+	}
+	return ids
+}
+
+// message is one that no segment takes many of.
+func message(id string) responses.Item {
+	return &responses.Message{
+		ID: id, Role: responses.RoleUser, Content: []responses.Part{responses.InputText(id + strings.Repeat(".", 5000))},
+	}
+}
+
+func TestConversationAppend(t *testing.T) {
+	t.Parallel()
+	f := setup(t, nowhere)
+	var there []responses.Item
+	for n := range 20 {
+		there = append(there, message(fmt.Sprint("there_", n)))
+	}
+	base := f.transcript(there...)
+	tests := []struct {
+		name  string
+		input activities.ConversationAppendInput
+		want  []string
+		next  int
+	}{
+		{
+			"a client's",
+			activities.ConversationAppendInput{Added: f.transcript(message(""), message("mine"), message("there_3"))},
+			[]string{"msg_1_5", "mine", "msg_1_6"},
+			7,
+		},
+		{"a run's", activities.ConversationAppendInput{
+			Added: f.transcript(append(there[:20:20], message(""), message("msg_r_0"))...), From: 20, ResponseID: "resp_r",
+		}, []string{"msg_1_5", "msg_r_0"}, 6},
+		{"nothing", activities.ConversationAppendInput{Added: f.transcript(there...), From: 20}, nil, 5},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			in := tt.input
+			in.ConversationID, in.Transcript, in.NextItem = "conv_1", base, 5
+			got, err := execute[activities.ConversationAppendResult](f.env(), activities.ConversationAppendName, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids := f.ids(got.Transcript)
+			if diff := cmp.Diff(tt.want, ids[20:], cmp.Transformer("none", func(s []string) string { return strings.Join(s, " ") })); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if got.NextItem != tt.next || ids[19] != "there_19" {
+				t.Errorf("next is %d, want %d; item 19 is %s", got.NextItem, tt.next, ids[19])
+			}
+		})
+	}
+}
+
+func TestConversationDeleteItem(t *testing.T) {
+	t.Parallel()
+	f := setup(t, nowhere)
+	in := activities.ConversationDeleteItemInput{Transcript: f.transcript(message("a"), message("b"), message("c"), message("d"), message("e"))}
+	for id, want := range map[string]string{"a": "b c d e", "c": "a b d e", "e": "a b c d", "x": "a b c d e"} {
+		in.ItemID = id
+		got, err := execute[activities.ConversationDeleteItemResult](f.env(), activities.ConversationDeleteItemName, in)
+		if err != nil || got.Found != (id != "x") || strings.Join(f.ids(got.Transcript), " ") != want {
+			t.Errorf("without %s: %v, found %v, error %v", id, f.ids(got.Transcript), got.Found, err)
+		}
+	}
+}
+
+func TestConversationWithoutItsItems(t *testing.T) {
+	t.Parallel()
+	f := setup(t, nowhere)
+	lost := transcript.Transcript{Head: "sha256-" + "0000000000000000000000000000000000000000000000000000000000000000", Folded: 1}
+	_, err := execute[activities.ConversationAppendResult](f.env(), activities.ConversationAppendName,
+		activities.ConversationAppendInput{ConversationID: "conv_1", Added: lost})
+	if got := failureOf(t, err); got.Type != activities.ErrTypeStorage || got.Final {
+		t.Errorf("append failed with %+v", got)
+	}
+	_, err = execute[activities.ConversationDeleteItemResult](f.env(), activities.ConversationDeleteItemName,
+		activities.ConversationDeleteItemInput{Transcript: lost, ItemID: "x"})
+	if got := failureOf(t, err); got.Type != activities.ErrTypeStorage || got.Final {
+		t.Errorf("delete failed with %+v", got)
+	}
+}

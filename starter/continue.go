@@ -1,0 +1,156 @@
+package starter
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"perdure/internal/identity"
+	"perdure/internal/responses"
+	"perdure/internal/transcript"
+	"perdure/workflows"
+)
+
+// before is the conversation that a request goes on with. Its zero value is an empty one.
+type before struct {
+	transcript transcript.Transcript
+	// What the last response of the conversation waits for.
+	pendingCalls     []string
+	pendingApprovals []string
+	// servers are those whose tools the conversation lists.
+	servers []workflows.ListedServer
+	// answers are what the request says to approval requests of the conversation.
+	answers answers
+}
+
+// before reads what the request refers to: an earlier response or a conversation, items and approval requests. A response carries
+// all that came before it, so that a chain of any length is one read.
+func (s *Starter) before(ctx context.Context, who identity.Principal, req *responses.Request, c call) (before, error) {
+	var b before
+	var err error
+	switch {
+	case req.PreviousResponseID != "":
+		b, err = s.previous(ctx, who, req.PreviousResponseID, c)
+	case req.Conversation != "":
+		b, err = s.conversation(ctx, who, req.Conversation)
+	}
+	if err != nil {
+		return b, err
+	}
+	if err := s.resolveReferences(ctx, who, req, b); err != nil {
+		return b, err
+	}
+	if err := b.checkOutputs(req); err != nil {
+		return b, err
+	}
+	b.answers, err = s.approvalAnswers(ctx, req, b)
+	return b, err
+}
+
+// previous reads the response that the request goes on with.
+func (s *Starter) previous(ctx context.Context, who identity.Principal, id string, c call) (before, error) {
+	e, err := s.find(ctx, who, id)
+	var shown *responses.Error
+	if errors.As(err, &shown) && shown.Status == http.StatusNotFound {
+		return before{}, previousNotFound(id)
+	}
+	if err != nil {
+		return before{}, err
+	}
+	// The Agent API lets a response that is not stored be continued; OpenAI only on the WebSocket that created it.
+	if !e.stored && !c.live[id] && (c.dialect == responses.DialectOpenAI || c.live != nil) {
+		return before{}, previousNotFound(id)
+	}
+	out, err := s.outcome(ctx, e)
+	if err != nil {
+		return before{}, err
+	}
+	switch out.Status {
+	case responses.ResponseQueued, responses.ResponseInProgress:
+		return before{}, responses.Invalid("previous_response_id", "the response %q is still %s; go on with it when it has ended", id, out.Status)
+	}
+	if out.Conversation.Len() == 0 {
+		return before{}, responses.Invalid("previous_response_id", "the response %q ended without an outcome; it cannot be continued", id)
+	}
+	return before{
+		transcript: out.Conversation, servers: out.Servers,
+		pendingCalls: out.PendingCalls, pendingApprovals: out.PendingApprovals,
+	}, nil
+}
+
+func previousNotFound(id string) *responses.Error {
+	return &responses.Error{
+		Status: http.StatusBadRequest, Type: responses.ErrInvalidRequest, Code: responses.CodePreviousResponseNotFound, Param: "previous_response_id",
+		Message: "Previous response with id '" + clip(id) + "' not found.",
+	}
+}
+
+// checkOutputs wants every function call that the earlier response ended with to be answered, and nothing else.
+func (b before) checkOutputs(req *responses.Request) error {
+	if req.PreviousResponseID == "" {
+		return nil
+	}
+	answered := map[string]bool{}
+	for _, output := range req.OuterOutputs() {
+		if !slices.Contains(b.pendingCalls, output.CallID) {
+			return responses.Invalid(output.Place, "no function call of the conversation waits for an output with the call_id %q", clip(output.CallID))
+		}
+		answered[output.CallID] = true
+	}
+	for _, id := range b.pendingCalls {
+		if !answered[id] {
+			return responses.Invalid("input", "no function_call_output answers the call %q of the previous response", id)
+		}
+	}
+	return nil
+}
+
+// resolveReferences puts the items that the input refers to in the places of the references.
+func (s *Starter) resolveReferences(ctx context.Context, who identity.Principal, req *responses.Request, b before) error {
+	sources := map[string][]responses.Item{}
+	for i, item := range req.Input {
+		reference, ok := item.(*responses.ItemReference)
+		if !ok {
+			continue
+		}
+		source, ok := responses.ParseItemID(reference.ID)
+		if !ok || req.Conversation != "" {
+			source = "" // an item of the conversation
+		}
+		if _, ok := sources[source]; !ok {
+			items, err := s.itemsOf(ctx, who, source, b)
+			if err != nil {
+				return err
+			}
+			sources[source] = items
+		}
+		found := slices.IndexFunc(sources[source], func(item responses.Item) bool { return responses.IDOf(item) == reference.ID })
+		if found < 0 {
+			return responses.Invalid("input["+strconv.Itoa(i)+"].id", "no item with the id %q is stored", clip(reference.ID))
+		}
+		req.Input[i] = sources[source][found]
+	}
+	return nil
+}
+
+// itemsOf returns the items of a stored response, or of the conversation; none where there is no such response.
+func (s *Starter) itemsOf(ctx context.Context, who identity.Principal, responseID string, b before) ([]responses.Item, error) {
+	if responseID == "" {
+		return transcript.Load(ctx, s.Blobs, b.transcript, 0)
+	}
+	e, err := s.stored(ctx, who, responseID)
+	var shown *responses.Error
+	if errors.As(err, &shown) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.outcome(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return transcript.Load(ctx, s.Blobs, out.Conversation, 0)
+}

@@ -1,0 +1,122 @@
+package starter
+
+import (
+	"context"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"golang.org/x/sync/errgroup"
+
+	"perdure/internal/blob"
+	"perdure/internal/identity"
+	"perdure/internal/responses"
+	"perdure/workflows"
+)
+
+// Members of a run's memo. They are stored: they never change.
+const (
+	// memoResponse is a blob.Value of the response as it was when the run began, without output: a string, so that its bytes stay as
+	// they are whoever encodes them again.
+	memoResponse = "response"
+	// memoFingerprint tells a repeated request from another one under the same Idempotency-Key.
+	memoFingerprint = "fingerprint"
+)
+
+// inlineResponse is how many bytes of a response's beginning its run's memo holds itself. Lists show it, so it is kept short.
+const inlineResponse = 4 << 10
+
+// envelope is what any starter can know of a run without asking it.
+type envelope struct {
+	// response is as it was when the run began; it is the caller's own copy.
+	response    *responses.Response
+	fingerprint string
+	stored      bool
+	status      string // the last that the run announced
+	started     time.Time
+	running     bool
+}
+
+// memo returns what a run carries for those who ask for it later.
+func (s *Starter) memo(ctx context.Context, response *responses.Response, fingerprint string) (map[string]any, error) {
+	wire, err := response.MarshalWire(responses.DialectOpenAI)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := s.Blobs.Pack(ctx, string(wire), inlineResponse)
+	if err != nil {
+		return nil, err
+	}
+	memo := map[string]any{memoResponse: packed}
+	if fingerprint != "" {
+		memo[memoFingerprint] = fingerprint
+	}
+	return memo, nil
+}
+
+// find returns the run of a response that the caller may know of. Its error is a 404 for any other.
+func (s *Starter) find(ctx context.Context, who identity.Principal, id string) (*envelope, error) {
+	if !responses.IsResponseID(id) {
+		return nil, responseNotFound(id)
+	}
+	var d *client.WorkflowExecutionDescription
+	var deleted bool
+	var both errgroup.Group // neither look cuts the other one short, which the server would take for a fault of its own
+	both.Go(func() (err error) { d, err = s.Temporal.DescribeWorkflow(ctx, id, ""); return err })
+	both.Go(func() (err error) { deleted, err = s.deleted(ctx, id); return err })
+	if err := both.Wait(); hasEnded(err) || deleted {
+		return nil, responseNotFound(id)
+	} else if err != nil {
+		return nil, err
+	}
+	organization, _ := d.TypedSearchAttributes.GetKeyword(workflows.Organization)
+	if organization != who.Organization || d.WorkflowType.Name != workflows.ResponseName {
+		return nil, responseNotFound(id)
+	}
+	return s.envelope(ctx, &d.WorkflowExecutionMetadata)
+}
+
+func (s *Starter) envelope(ctx context.Context, d *client.WorkflowExecutionMetadata) (*envelope, error) {
+	e := &envelope{started: d.WorkflowStartTime, running: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	e.status, _ = d.TypedSearchAttributes.GetKeyword(workflows.Status)
+	e.stored, _ = d.TypedSearchAttributes.GetBool(workflows.Stored)
+	return e, s.readMemo(ctx, d.Memo, e)
+}
+
+// readMemo takes over what a run carries for those who ask for it.
+func (s *Starter) readMemo(ctx context.Context, memo *commonpb.Memo, e *envelope) error {
+	var packed blob.Value
+	if err := fromMemo(memo, memoResponse, &packed); err != nil {
+		return err
+	}
+	if err := fromMemo(memo, memoFingerprint, &e.fingerprint); err != nil {
+		return err
+	}
+	var wire string
+	err := s.Blobs.Unpack(ctx, packed, &wire)
+	if err != nil {
+		return err
+	}
+	e.response, err = responses.UnmarshalResponse([]byte(wire))
+	return err
+}
+
+// fromMemo leaves out as it is when the memo has no such member.
+func fromMemo(memo *commonpb.Memo, name string, out any) error {
+	payload, ok := memo.GetFields()[name]
+	if !ok {
+		return nil
+	}
+	return converter.GetDefaultDataConverter().FromPayload(payload, out)
+}
+
+// stored is find for a response that was created with store.
+func (s *Starter) stored(ctx context.Context, who identity.Principal, id string) (*envelope, error) {
+	e, err := s.find(ctx, who, id)
+	if err == nil && !e.stored {
+		return nil, responseNotFound(id)
+	}
+	return e, err
+}

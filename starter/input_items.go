@@ -1,0 +1,98 @@
+package starter
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/converter"
+
+	"perdure/internal/identity"
+	"perdure/internal/responses"
+	"perdure/internal/transcript"
+	"perdure/workflows"
+)
+
+// itemPage is a page of items as OpenAI's lists show it.
+type itemPage struct {
+	Object  string            `json:"object"`
+	Data    []json.RawMessage `json:"data"`
+	FirstID *string           `json:"first_id"`
+	LastID  *string           `json:"last_id"`
+	HasMore bool              `json:"has_more"`
+}
+
+// listInputItems lists the items that a request brought, the latest first unless it is asked otherwise.
+func (s *Starter) listInputItems(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
+	e, err := s.stored(r.Context(), who, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	items, err := s.inputItems(r.Context(), e.response.ID)
+	if err != nil {
+		return err
+	}
+	page, err := pageOf(items, r.URL.Query(), s.dialect(r))
+	if err != nil {
+		return err
+	}
+	return s.writeValue(w, r, page)
+}
+
+// inputItems reads the items from the run's own input, which is its first event.
+func (s *Starter) inputItems(ctx context.Context, id string) ([]responses.Item, error) {
+	history := s.Temporal.GetWorkflowHistory(ctx, id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	first, err := history.Next()
+	if err != nil {
+		return nil, err
+	}
+	var in workflows.ResponseInput
+	err = converter.GetDefaultDataConverter().FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in)
+	if err != nil {
+		return nil, err
+	}
+	return transcript.Load(ctx, s.Blobs, in.Input, in.InputFrom)
+}
+
+// pageOf cuts a page out of items, which stand in the order of the conversation.
+func pageOf(items []responses.Item, params url.Values, d responses.Dialect) (itemPage, error) {
+	page := itemPage{Object: "list", Data: []json.RawMessage{}}
+	limit, err := pageLimit(params)
+	if err != nil {
+		return page, err
+	}
+	items = slices.Clone(items)
+	switch params.Get("order") {
+	case "", "desc":
+		slices.Reverse(items)
+	case "asc":
+	default:
+		return page, responses.Invalid("order", `must be "asc" or "desc"`)
+	}
+	if after := params.Get("after"); after != "" {
+		at := slices.IndexFunc(items, func(item responses.Item) bool { return responses.IDOf(item) == after })
+		if at < 0 {
+			return page, responses.Invalid("after", "no item of the list has the id %q", clip(after))
+		}
+		items = items[at+1:]
+	}
+	if len(items) > limit {
+		items, page.HasMore = items[:limit], true
+	}
+	for i, item := range items {
+		data, err := responses.MarshalItem(item, d)
+		if err != nil {
+			return page, err
+		}
+		page.Data = append(page.Data, data)
+		id := responses.IDOf(item)
+		if i == 0 {
+			page.FirstID = &id
+		}
+		page.LastID = &id
+	}
+	return page, nil
+}

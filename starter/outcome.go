@@ -1,0 +1,183 @@
+package starter
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"perdure/internal/responses"
+	"perdure/internal/transcript"
+	"perdure/workflows"
+)
+
+// queryTimeout bounds how long a run is asked for its progress. Without a worker nobody answers.
+const queryTimeout = 2 * time.Second
+
+// end is how a run ended.
+type end struct {
+	outcome *workflows.Outcome
+	// shown is set when a client that waits for the run is told with an HTTP status of its own.
+	shown *responses.Error
+}
+
+// await waits for a run's end. Temporal may go away and come back meanwhile. Its error is the one of ctx, or one for which the run
+// cannot be asked at all.
+func (s *Starter) await(ctx context.Context, run client.WorkflowRun) (end, error) {
+	for wait := firstRewait; ; wait = min(2*wait, lastRewait) {
+		var out workflows.Outcome
+		err := run.Get(ctx, &out)
+		switch {
+		case err == nil:
+			return end{outcome: &out}, nil
+		case ctx.Err() != nil:
+			return end{}, ctx.Err()
+		case temporalAway(err):
+			s.Logger.WarnContext(ctx, "Temporal cannot be reached, waiting for the run", "response", run.GetID(), "error", err)
+		default:
+			return ended(err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// ended reads the error with which a run ended. An error that says nothing of the run is returned.
+func ended(err error) (end, error) {
+	if e, ok := runError(err); ok {
+		return e, nil
+	}
+	var timeout *temporal.TimeoutError
+	var terminated *temporal.TerminatedError
+	var gone *serviceerror.NotFound
+	switch {
+	case errors.As(err, &timeout):
+		return lost(http.StatusGatewayTimeout, responses.ErrGatewayTimeout, "the run took too long and was stopped"), nil
+	case errors.As(err, &terminated), errors.As(err, &gone):
+		return lost(http.StatusBadGateway, responses.ErrBadGateway, "the run was terminated by an operator"), nil
+	default:
+		return end{}, err
+	}
+}
+
+// lost is the end of a run that could not say what it had come to.
+func lost(status int, kind, message string) end {
+	return end{
+		outcome: &workflows.Outcome{
+			Status: responses.ResponseFailed, Error: &responses.RunError{Code: kind, Type: kind, Message: message},
+		},
+		shown: &responses.Error{Status: status, Type: kind, Message: message},
+	}
+}
+
+// runError reads an error of the run itself.
+func runError(err error) (end, bool) {
+	var app *temporal.ApplicationError
+	var cancelled *temporal.CanceledError
+	var out workflows.Outcome
+	switch {
+	case errors.As(err, &app):
+		if app.Details(&out) != nil || out.Error == nil {
+			return end{}, false
+		}
+		e := end{outcome: &out}
+		switch app.Type() {
+		case workflows.ErrTypeDiscovery:
+			e.shown = &responses.Error{
+				Status: http.StatusFailedDependency, Type: responses.ErrExternalConnector, Code: responses.CodeHTTPError, Param: "tools", Message: app.Message(),
+			}
+		case workflows.ErrTypeInvalid:
+			e.shown = responses.Invalid(out.Error.Param, "%s", out.Error.Message)
+		case workflows.ErrTypeFailed:
+		default:
+			return end{}, false
+		}
+		return e, true
+	case errors.As(err, &cancelled):
+		if cancelled.Details(&out) == nil {
+			return end{outcome: &out}, true
+		}
+	}
+	return end{}, false
+}
+
+// progress is what a run under way has come to so far. Without a worker that could say, it is what the run last announced.
+func (s *Starter) progress(ctx context.Context, e *envelope) (*workflows.Outcome, error) {
+	queued := &workflows.Outcome{Status: e.status, Model: e.response.Model}
+	if e.status == responses.ResponseQueued {
+		return queued, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	answer, err := s.Temporal.QueryWorkflow(ctx, e.response.ID, "", workflows.ProgressName)
+	if err != nil {
+		s.Logger.WarnContext(ctx, "run could not be asked for its progress", "response", e.response.ID, "error", err)
+		return queued, nil
+	}
+	var out workflows.Outcome
+	err = answer.Get(&out)
+	return &out, err
+}
+
+// complete returns the response with what its run came to.
+func (s *Starter) complete(ctx context.Context, begun *responses.Response, out *workflows.Outcome) (*responses.Response, error) {
+	output, err := transcript.Load(ctx, s.Blobs, out.Conversation, out.OutputFrom)
+	if err != nil {
+		return nil, err
+	}
+	r := *begun
+	r.Status = out.Status
+	if out.Model != "" {
+		r.Model = out.Model
+	}
+	r.Error = out.Error
+	r.Output = output
+	if out.Status != responses.ResponseQueued && out.Status != responses.ResponseInProgress {
+		usage := out.Usage
+		r.Usage = &usage
+	}
+	if out.Status == responses.ResponseCompleted {
+		at := out.CompletedAt.Unix()
+		r.CompletedAt = &at
+	}
+	if out.Reason != "" {
+		r.IncompleteDetails = &responses.IncompleteDetails{Reason: out.Reason}
+	}
+	return &r, nil
+}
+
+// load returns a response as it is now.
+func (s *Starter) load(ctx context.Context, e *envelope) (*responses.Response, error) {
+	out, err := s.outcome(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return s.complete(ctx, e.response, out)
+}
+
+// outcome is what a run came to, or has come to so far.
+func (s *Starter) outcome(ctx context.Context, e *envelope) (*workflows.Outcome, error) {
+	if e.running {
+		out, err := s.progress(ctx, e)
+		if err != nil || out.Status == responses.ResponseQueued || out.Status == responses.ResponseInProgress {
+			return out, err
+		}
+		// It has come to its end while it was asked.
+	}
+	var out workflows.Outcome
+	err := s.Temporal.GetWorkflow(ctx, e.response.ID, "").Get(ctx, &out)
+	if err == nil {
+		return &out, nil
+	}
+	if ctx.Err() != nil || temporalAway(err) {
+		return nil, err
+	}
+	ended, err := ended(err)
+	return ended.outcome, err
+}
