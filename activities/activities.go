@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
 
 	"perdure/internal/blob"
@@ -46,6 +47,8 @@ type Options struct {
 	Models *model.Client
 	Sealer *secret.Sealer
 	Events *events.Log
+	// Payloads is the data converter of the worker's client.
+	Payloads converter.DataConverter
 	// Webhooks sends the events of responses that ended.
 	Webhooks *webhook.Sender
 	Logger   *slog.Logger
@@ -68,7 +71,7 @@ type Activities struct {
 // New returns the activities. Until the event log is closed they listen to it for runs that are cancelled.
 func New(o Options) (*Activities, error) {
 	if o.Blobs == nil || o.MCP == nil || o.Models == nil || o.Sealer == nil || o.Events == nil || o.Logger == nil ||
-		o.Webhooks == nil || o.HeartbeatEvery <= 0 || o.ModelTimeout <= 0 || o.MaxToolOutput <= 0 {
+		o.Webhooks == nil || o.Payloads == nil || o.HeartbeatEvery <= 0 || o.ModelTimeout <= 0 || o.MaxToolOutput <= 0 {
 		return nil, errors.New("activities: every option is required")
 	}
 	a := &Activities{Options: o}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/converter"
 	tlog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -52,7 +53,8 @@ func setup(t *testing.T, baseURL string, change ...func(*activities.Options)) *f
 	t.Cleanup(models.Close)
 	f.options = activities.Options{
 		Blobs: f.blobs, MCP: newMCP(t, mcpclient.Options{Logger: logger}), Models: models, Sealer: f.sealer, Logger: logger,
-		Events: eventstest.New(t), Webhooks: must(webhook.New(webhook.Options{Logger: logger})),
+		Payloads: converter.GetDefaultDataConverter(),
+		Events:   eventstest.New(t), Webhooks: must(webhook.New(webhook.Options{Logger: logger})),
 		// The SDK's test environment has no server that a beat could go to.
 		HeartbeatEvery: time.Hour, ModelTimeout: time.Minute, MaxToolOutput: 1000,
 	}

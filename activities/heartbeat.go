@@ -10,6 +10,8 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
+
+	"perdure/internal/payload"
 )
 
 // beatTimeout bounds how long a beat, or a record, may be on its way.
@@ -28,6 +30,8 @@ type heartbeat struct {
 	end    context.CancelFunc
 	ended  sync.WaitGroup
 	nudged chan struct{} // has room for one
+	// converter is the client's: the SDK decodes what the next attempt finds.
+	converter converter.DataConverter
 
 	mu      sync.Mutex // held while a beat is on its way, so that beats arrive in order
 	details []any      // what every beat repeats, since the server keeps only the latest
@@ -41,9 +45,9 @@ var afterNudge = []time.Duration{
 }
 
 // startHeartbeat asks before each beat how long to wait for it.
-func startHeartbeat(ctx context.Context, wait func() time.Duration) *heartbeat {
+func startHeartbeat(ctx context.Context, dc converter.DataConverter, wait func() time.Duration) *heartbeat {
 	ctx, end := context.WithCancel(ctx)
-	h := &heartbeat{end: end, nudged: make(chan struct{}, 1)}
+	h := &heartbeat{end: end, nudged: make(chan struct{}, 1), converter: dc}
 	h.ended.Go(func() {
 		next := time.NewTimer(wait())
 		defer next.Stop()
@@ -133,7 +137,7 @@ func (h *heartbeat) send(ctx context.Context) error {
 	info := activity.GetInfo(ctx)
 	request := &workflowservice.RecordActivityTaskHeartbeatRequest{Namespace: info.Namespace, TaskToken: info.TaskToken}
 	var err error
-	if request.Details, err = converter.GetDefaultDataConverter().ToPayloads(h.details...); err != nil {
+	if request.Details, err = payload.OfWorkflow(h.converter, info.Namespace, info.WorkflowExecution.ID).ToPayloads(h.details...); err != nil {
 		return err
 	}
 	answer, err := activity.GetClient(ctx).WorkflowService().RecordActivityTaskHeartbeat(ctx, request)

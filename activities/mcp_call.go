@@ -29,7 +29,7 @@ type MCPCallInput struct {
 	ThoughtSignature string `json:"thought_signature,omitempty"`
 	// ApprovalRequestID is set for a call that the client approved. Such a call belongs to no turn of this run.
 	ApprovalRequestID string `json:"approval_request_id,omitempty"`
-	// Repeatable is set for a tool that its server declares read-only or idempotent.
+	// Repeatable is set where a call whose answer was lost may be made again.
 	Repeatable bool `json:"repeatable"`
 	// Attempts is how often the step is tried at the most.
 	Attempts int32 `json:"attempts"`

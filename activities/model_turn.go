@@ -91,7 +91,7 @@ type ToolCall struct {
 	Server    string     `json:"server"`
 	Tool      string     `json:"tool"`
 	Arguments blob.Value `json:"arguments"` // a JSON string
-	// Repeatable is set for a tool that its server declares read-only or idempotent.
+	// Repeatable is set for a tool that its server declares read-only or idempotent. An operator's [RetryPolicy] may say otherwise.
 	Repeatable bool `json:"repeatable,omitempty"`
 	// ThoughtSignature is opaque and goes into the item, for the model that gave it.
 	ThoughtSignature string `json:"thought_signature,omitempty"`

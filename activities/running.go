@@ -22,7 +22,7 @@ type step struct {
 
 // beat starts the heartbeat of a step. It must be stopped.
 func (a *Activities) beat(ctx context.Context, responseID string) *step {
-	s := &step{heartbeat: startHeartbeat(ctx, a.untilBeat), responseID: responseID, among: &a.running}
+	s := &step{heartbeat: startHeartbeat(ctx, a.Payloads, a.untilBeat), responseID: responseID, among: &a.running}
 	a.running.add(s)
 	return s
 }

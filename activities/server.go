@@ -21,6 +21,8 @@ type Server struct {
 	Origin   string     `json:"origin"`
 	Endpoint blob.Value `json:"endpoint"` // a sealed [Endpoint]
 	Allowed  blob.Value `json:"allowed"`  // a [responses.ToolFilter]
+	// Retry is for the workflow, which decides by it what may be repeated; steps get the server without it.
+	Retry RetryPolicy `json:"retry,omitzero"`
 }
 
 // inlineServer is how many bytes of a server's endpoint and of its allowed tools travel with every step; longer ones are stored

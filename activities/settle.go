@@ -99,7 +99,10 @@ func (s *settlement) call(ctx context.Context, call model.Call, made int) (ToolC
 	}
 	n := s.next
 	s.next++
-	out := ToolCall{ItemID: s.mcpCallID(n), Server: ref.Server, Tool: ref.Name, ThoughtSignature: call.ThoughtSignature}
+	out := ToolCall{
+		ItemID: s.mcpCallID(n), Server: ref.Server, Tool: ref.Name, ThoughtSignature: call.ThoughtSignature,
+		Repeatable: s.tools.repeatable[ref],
+	}
 	approval := s.tools.needsApproval(ref)
 	refused := s.in.refusal(made, approval)
 	switch {
@@ -124,7 +127,6 @@ func (s *settlement) call(ctx context.Context, call model.Call, made int) (ToolC
 			ThoughtSignature: call.ThoughtSignature,
 		})
 	default:
-		out.Repeatable = s.tools.repeatable[ref]
 		out.Arguments, err = s.Blobs.Pack(ctx, call.Arguments, transcript.InlineBytes)
 	}
 	return out, err

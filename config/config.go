@@ -25,12 +25,16 @@ type Config struct {
 	Events   Events   `mapstructure:"events"`
 	Data     Data     `mapstructure:"data"`
 	Secrets  Secrets  `mapstructure:"secrets"`
-	Auth     Auth     `mapstructure:"auth"`
-	Models   Models   `mapstructure:"models"`
-	Network  Network  `mapstructure:"network"`
-	Limits   Limits   `mapstructure:"limits"`
-	Worker   Worker   `mapstructure:"worker"`
-	Log      Log      `mapstructure:"log"`
+
+	Encryption Encryption `mapstructure:"encryption"`
+
+	Auth    Auth    `mapstructure:"auth"`
+	Models  Models  `mapstructure:"models"`
+	Network Network `mapstructure:"network"`
+	MCP     MCP     `mapstructure:"mcp"`
+	Limits  Limits  `mapstructure:"limits"`
+	Worker  Worker  `mapstructure:"worker"`
+	Log     Log     `mapstructure:"log"`
 
 	Webhooks []Webhook `mapstructure:"webhooks"`
 }
@@ -40,6 +44,8 @@ type HTTP struct {
 	Address           string        `mapstructure:"address"`             // host:port; port 0 takes any free one
 	ShutdownGrace     time.Duration `mapstructure:"shutdown_grace"`      // time for open requests to end
 	MaxBody           Bytes         `mapstructure:"max_body"`            // of one request
+	BodyMemory        Bytes         `mapstructure:"body_memory"`         // of all requests that are being read and started
+	ConcurrentStarts  int           `mapstructure:"concurrent_starts"`   // of runs, that Temporal has not confirmed yet
 	ReadHeaderTimeout time.Duration `mapstructure:"read_header_timeout"` // for the headers of one request
 }
 
@@ -93,6 +99,9 @@ type APIKey struct {
 	KeySHA256    string        `mapstructure:"key_sha256"` // SHA-256 of the key in hexadecimal
 	Organization string        `mapstructure:"organization"`
 	User         string        `mapstructure:"user"` // Load sets it to Name when it is empty
+
+	RequestsPerMinute Override `mapstructure:"requests_per_minute"` // in the place of that of Limits; 0 is no limit
+	ConcurrentRuns    Override `mapstructure:"concurrent_runs"`     // likewise
 }
 
 // Models is the model providers and the model for requests that name none.
@@ -161,6 +170,12 @@ type Limits struct {
 	SchemaBytes       Bytes         `mapstructure:"schema_bytes"`         // one tool's input schema
 	ToolOutputToModel Bytes         `mapstructure:"tool_output_to_model"` // beyond it the model sees a cut text
 	RunTimeout        time.Duration `mapstructure:"run_timeout"`
+
+	// What one API key may use.
+	RequestsPerMinute int `mapstructure:"requests_per_minute"` // at one starter; 0 is no limit
+	RequestBurst      int `mapstructure:"request_burst"`       // how many of them at once
+	ConcurrentRuns    int `mapstructure:"concurrent_runs"`     // at all starters together; 0 is no limit
+	OpenRequests      int `mapstructure:"open_requests"`       // at one starter, streams and WebSockets among them
 }
 
 // DiscoveryLimits bounds the listing of one MCP server's tools.
@@ -182,13 +197,6 @@ type CallLimits struct {
 	Attempts int           `mapstructure:"attempts"` // where a repetition is safe
 }
 
-// Worker is how much one worker process does at the same time.
-type Worker struct {
-	MaxConcurrentActivities    int           `mapstructure:"max_concurrent_activities"`
-	MaxConcurrentWorkflowTasks int           `mapstructure:"max_concurrent_workflow_tasks"`
-	StopGrace                  time.Duration `mapstructure:"stop_grace"` // time for running activities to end
-}
-
 // Log is what the processes write about themselves.
 type Log struct {
 	Level  slog.Level `mapstructure:"level"`
@@ -202,11 +210,14 @@ func Default() Config {
 			Address:           "127.0.0.1:8080",
 			ShutdownGrace:     20 * time.Second,
 			MaxBody:           32 * MiB,
+			BodyMemory:        256 * MiB,
+			ConcurrentStarts:  256,
 			ReadHeaderTimeout: 10 * time.Second,
 		},
 		API:      API{Dialect: "agent"},
 		Temporal: Temporal{TaskQueue: "perdure"},
 		Events:   Events{MaxAge: 24 * time.Hour, Replicas: 1},
+		MCP:      MCP{Retry: "safe"},
 		Limits: Limits{
 			MCPServers:             16,
 			Tools:                  128,
@@ -222,11 +233,16 @@ func Default() Config {
 			SchemaBytes:            64 * KiB,
 			ToolOutputToModel:      100 * KB,
 			RunTimeout:             24 * time.Hour,
+			RequestsPerMinute:      6000,
+			RequestBurst:           1000,
+			ConcurrentRuns:         1000,
+			OpenRequests:           2000,
 		},
 		Worker: Worker{
 			MaxConcurrentActivities:    200,
 			MaxConcurrentWorkflowTasks: 100,
 			StopGrace:                  20 * time.Second,
+			Deployment:                 "perdure",
 		},
 		Log: Log{Level: slog.LevelInfo, Format: "text"},
 	}

@@ -154,6 +154,9 @@ func indexLists(values map[string]any, section reflect.Type, prefix string) erro
 					problems = append(problems, fmt.Errorf("%s%d_…: is missing: number the entries from 0 without a gap", name, i))
 					break
 				}
+				if entry, ok := list[i].(map[string]any); ok {
+					problems = append(problems, indexLists(entry, f.typ.Elem(), fmt.Sprintf("%s%d_", name, i)))
+				}
 			}
 			values[f.key] = list
 		}

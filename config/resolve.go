@@ -18,7 +18,7 @@ var variableName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,127}$`)
 // resolve fills in what the sources leave to be looked up: secrets that are in variables and files, and the defaults
 // of entries in lists and maps.
 func (c *Config) resolve(env environment) error {
-	problems := []error{c.Secrets.resolve(env)}
+	problems := []error{c.Secrets.resolve(env), c.Encryption.resolve(env)}
 	for i := range c.Auth.APIKeys {
 		problems = append(problems, c.Auth.APIKeys[i].resolve(fmt.Sprintf("auth.api_keys[%d]", i), env))
 	}
@@ -27,6 +27,7 @@ func (c *Config) resolve(env environment) error {
 		problems = append(problems, provider.resolve("models.providers."+name, env))
 		c.Models.Providers[name] = provider
 	}
+	c.MCP.resolve()
 	for i := range c.Webhooks {
 		problems = append(problems, c.Webhooks[i].resolve(fmt.Sprintf("webhooks[%d]", i), env))
 	}
@@ -84,7 +85,7 @@ func (p *Provider) resolveHeaders(path string, env environment) error {
 
 // namedVariables returns the names of the variables that hold secrets.
 func (c Config) namedVariables() []string {
-	names := []string{c.Secrets.KeysetEnv}
+	names := []string{c.Secrets.KeysetEnv, c.Encryption.Codec.TokenEnv}
 	for _, k := range c.Auth.APIKeys {
 		names = append(names, k.KeyEnv)
 	}

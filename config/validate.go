@@ -33,9 +33,11 @@ func (c Config) Validate() error {
 	c.API.validate(v)
 	c.Temporal.validate(v)
 	c.Events.validate(v)
+	c.Encryption.validate(v)
 	c.Auth.validate(v)
 	c.Models.validate(v)
 	c.Network.validate(v)
+	c.MCP.validate(v)
 	c.validateWebhooks(v)
 	c.Limits.validate(v)
 	c.Worker.validate(v)
@@ -50,6 +52,7 @@ func (h HTTP) validate(v *validation) {
 	v.positive("http.shutdown_grace", h.ShutdownGrace)
 	v.atLeast("http.max_body", int64(h.MaxBody), 1)
 	v.positive("http.read_header_timeout", h.ReadHeaderTimeout)
+	h.validateAdmission(v)
 }
 
 func (t Temporal) validate(v *validation) {
@@ -87,6 +90,7 @@ func (k APIKey) validate(v *validation, path string) {
 	v.identity(path+".name", k.Name)
 	v.identity(path+".organization", k.Organization)
 	v.identity(path+".user", k.User)
+	k.validateLimits(v, path)
 	switch {
 	case k.Key.IsZero() && k.KeySHA256 == "":
 		v.report(path, "has no key: set one of key, key_env, key_file and key_sha256")
@@ -221,6 +225,7 @@ func (l Limits) validate(v *validation) {
 	} {
 		v.positive("limits."+d.path, d.value)
 	}
+	l.validateAdmission(v)
 	if l.MaxSteps > l.MaxStepsCap {
 		v.report("limits.max_steps", "is more than limits.max_steps_cap (%d): raise the cap or lower it", l.MaxStepsCap)
 	}
@@ -230,11 +235,4 @@ func (l Limits) validate(v *validation) {
 	if longest := max(l.Discovery.Timeout, l.Model.Timeout, l.Call.Timeout); l.RunTimeout < longest {
 		v.report("limits.run_timeout", "must not be shorter than the timeout of one step (%v)", longest)
 	}
-}
-
-func (w Worker) validate(v *validation) {
-	v.atLeast("worker.max_concurrent_activities", int64(w.MaxConcurrentActivities), 1)
-	// Temporal's SDK needs a second slot for the sticky queue and panics without it.
-	v.atLeast("worker.max_concurrent_workflow_tasks", int64(w.MaxConcurrentWorkflowTasks), 2)
-	v.positive("worker.stop_grace", w.StopGrace)
 }

@@ -74,7 +74,7 @@ func TestValidate(t *testing.T) {
 		"address as a URL":      {func(c *Config) { c.Temporal.Address = "http://temporal:7233" }, []string{"temporal.address: must be host:port"}},
 		"any free port":         {func(c *Config) { c.HTTP.Address = "127.0.0.1:0" }, nil},
 		"port too large":        {func(c *Config) { c.HTTP.Address = ":65536" }, []string{"http.address"}},
-		"http durations, sizes": {func(c *Config) { c.HTTP = HTTP{Address: ":1", MaxBody: -1} }, []string{"http.shutdown_grace: must be longer", "http.max_body: must be at least 1", "http.read_header_timeout: must be longer"}},
+		"http durations, sizes": {func(c *Config) { c.HTTP = HTTP{Address: ":1", MaxBody: -1} }, []string{"http.shutdown_grace: must be longer", "http.max_body: must be at least 1", "http.read_header_timeout: must be longer", "http.concurrent_starts: must be at least 2"}},
 		"no task queue":         {func(c *Config) { c.Temporal.TaskQueue = "" }, []string{"temporal.task_queue: is empty"}},
 		"UI without scheme":     {func(c *Config) { c.Temporal.UIURL = "temporal.internal" }, []string{"temporal.ui_url: must be a URL"}},
 
@@ -144,11 +144,16 @@ func TestValidate(t *testing.T) {
 			"limits.discovery.attempts:", "limits.model.attempts:", "limits.call.attempts:", "limits.list_bytes:",
 			"limits.call_bytes:", "limits.schema_bytes:", "limits.tool_output_to_model:", "limits.discovery.timeout:",
 			"limits.model.timeout:", "limits.model.heartbeat:", "limits.call.timeout:", "limits.run_timeout:",
+			"limits.request_burst: must be at least 1", "limits.open_requests: must be at least 1",
 		}},
 		"steps over the cap":   {func(c *Config) { c.Limits.MaxSteps = 101 }, []string{"limits.max_steps: is more than limits.max_steps_cap (100)"}},
 		"heartbeat over limit": {func(c *Config) { c.Limits.Model.Heartbeat = time.Hour }, []string{"limits.model.heartbeat: must not be longer than limits.model.timeout (10m0s)"}},
 		"short run":            {func(c *Config) { c.Limits.RunTimeout = time.Minute }, []string{"limits.run_timeout: must not be shorter than the timeout of one step (10m0s)"}},
-		"one workflow task":    {func(c *Config) { c.Worker = Worker{MaxConcurrentWorkflowTasks: 1} }, []string{"worker.max_concurrent_activities: must be at least 1", "worker.max_concurrent_workflow_tasks: must be at least 2", "worker.stop_grace: must be longer"}},
+		"one workflow task":    {func(c *Config) { c.Worker = Worker{MaxConcurrentWorkflowTasks: 1, Deployment: "d"} }, []string{"worker.max_concurrent_activities: must be at least 1", "worker.max_concurrent_workflow_tasks: must be at least 2", "worker.stop_grace: must be longer"}},
+		"no deployment":        {func(c *Config) { c.Worker.Deployment = "" }, []string{"worker.deployment: must be letters"}},
+		"dot in a deployment":  {func(c *Config) { c.Worker.Deployment = "a.b" }, []string{"worker.deployment: must be letters"}},
+		"blank in a build ID":  {func(c *Config) { c.Worker.BuildID = "v1 beta" }, []string{"worker.build_id: must be letters"}},
+		"reserved build ID":    {func(c *Config) { c.Worker.BuildID = "__unversioned__" }, []string{"worker.build_id: must be letters"}},
 		"log format":           {func(c *Config) { c.Log.Format = "xml" }, []string{"log.format: must be text or json"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -108,6 +108,10 @@ func tuning() dynamicconfig.StaticClient {
 		dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
 		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
 
+		// Tasks that wait for a worker are handed out in turn to the fairness keys, which are organizations. Without it the order
+		// within a priority is that of arrival.
+		dynamicconfig.MatchingEnableFairness.Key(): true,
+
 		dynamicconfig.FrontendPersistenceMaxQPS.Key(): unlimited,
 		dynamicconfig.HistoryPersistenceMaxQPS.Key():  unlimited,
 		dynamicconfig.MatchingPersistenceMaxQPS.Key(): unlimited,
@@ -123,6 +127,11 @@ func tuning() dynamicconfig.StaticClient {
 		// A worker that stops gives its polls back. Otherwise a task that is handed to it in that moment is lost until it times
 		// out.
 		dynamicconfig.EnableCancelWorkerPollsOnShutdown.Key(): true,
+
+		// How long a version of workers counts as needed after it was replaced, and how often its runs are counted then: for
+		// visibility that lags behind. Here it is written within a second, and a deploy should not take six minutes to watch.
+		dynamicconfig.VersionDrainageStatusVisibilityGracePeriod.Key(): 5 * time.Second,
+		dynamicconfig.VersionDrainageStatusRefreshInterval.Key():       5 * time.Second,
 
 		// Idle workflows kept in memory; the default suits a machine of its own.
 		dynamicconfig.HistoryCacheHostLevelMaxSize.Key(): 8192,

@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/server/common/dynamicconfig"
@@ -64,8 +65,15 @@ func TestTuningIsEffective(t *testing.T) {
 	if !dynamicconfig.EnableActivityEagerExecution.Get(c)("default") {
 		t.Error("eager activities are off")
 	}
+	fairness := dynamicconfig.MatchingEnableFairness.Get(c)("default", "perdure", enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+	if !fairness.Value(nil, time.Now()) {
+		t.Error("fairness is off")
+	}
 	if got := dynamicconfig.FrontendMaxConcurrentLongRunningRequestsPerInstance.Get(c)("default"); got != unlimited {
 		t.Errorf("long polls: got %d", got)
+	}
+	if got := dynamicconfig.VersionDrainageStatusVisibilityGracePeriod.Get(c)("default"); got > 10*time.Second {
+		t.Errorf("a version of workers is drained after %v at the earliest", got)
 	}
 	if dynamicconfig.EnableServerVersionCheck.Get(c)() {
 		t.Error("the server calls home")

@@ -47,11 +47,12 @@ func (s *Starter) compact(w http.ResponseWriter, r *http.Request, who identity.P
 	if err != nil {
 		return err
 	}
-	body, err := s.readBody(w, r)
+	body, done, err := s.readBody(w, r, who)
 	if err != nil {
 		return err
 	}
 	b, err := s.beginCompaction(r.Context(), who, call{body: body, dialect: s.dialect(r), key: key, request: requestID(w)})
+	done()
 	if err != nil {
 		return err
 	}

@@ -23,10 +23,11 @@ const conversationTimeout = 30 * time.Second
 
 // createConversation starts the workflow that keeps a new conversation.
 func (s *Starter) createConversation(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	body, err := s.readBody(w, r)
+	body, done, err := s.readBody(w, r, who)
 	if err != nil {
 		return err
 	}
+	defer done()
 	req, err := responses.DecodeConversation(body)
 	if err != nil {
 		return err
@@ -55,24 +56,23 @@ func (s *Starter) newItems(ctx context.Context, items []responses.Item) (transcr
 }
 
 func (s *Starter) startConversation(ctx context.Context, who identity.Principal, state workflows.ConversationState) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
-	defer cancel()
-	_, err := s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+	options := client.StartWorkflowOptions{
 		ID:                    state.ConversationID,
 		TaskQueue:             s.TaskQueue,
 		WorkflowTaskTimeout:   taskTimeout,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		EnableEagerStart:      true,
 		StaticSummary:         "conversation",
+		Priority:              priority(who, false),
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			workflows.Organization.ValueSet(who.Organization),
 			workflows.User.ValueSet(who.User),
 		),
-	}, workflows.ConversationName, state)
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return unavailable("the workflow service does not answer; try again")
 	}
-	return err
+	return s.starting(ctx, who, func(ctx context.Context) error {
+		_, err := s.Temporal.ExecuteWorkflow(ctx, options, workflows.ConversationName, state)
+		return err
+	})
 }
 
 // getConversation answers with a conversation, without its items.
@@ -86,10 +86,11 @@ func (s *Starter) getConversation(w http.ResponseWriter, r *http.Request, who id
 
 // updateConversation replaces a conversation's metadata.
 func (s *Starter) updateConversation(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	body, err := s.readBody(w, r)
+	body, done, err := s.readBody(w, r, who)
 	if err != nil {
 		return err
 	}
+	defer done()
 	req, err := responses.DecodeConversationUpdate(body)
 	if err != nil {
 		return err
@@ -155,6 +156,7 @@ func (s *Starter) queryConversation(ctx context.Context, id string) (workflows.C
 	}
 	ctx, cancel := context.WithTimeout(ctx, conversationTimeout)
 	defer cancel()
+	defer s.gates.temporal.Watch()()
 	answer, err := s.Temporal.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
 		WorkflowID: id, QueryType: workflows.ConversationStateName, QueryRejectCondition: enumspb.QUERY_REJECT_CONDITION_NOT_OPEN,
 	})
@@ -178,6 +180,7 @@ func (s *Starter) changeConversation(
 	change.Organization = who.Organization
 	ctx, cancel := context.WithTimeout(ctx, conversationTimeout)
 	defer cancel()
+	defer s.gates.temporal.Watch()()
 	handle, err := s.Temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		UpdateID: uuid.NewString(), WorkflowID: id, UpdateName: update, Args: []any{change},
 		WaitForStage: client.WorkflowUpdateStageCompleted,

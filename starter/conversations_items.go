@@ -35,10 +35,11 @@ func (s *Starter) listConversationItems(w http.ResponseWriter, r *http.Request, 
 
 // createConversationItems adds items to a conversation and answers with them.
 func (s *Starter) createConversationItems(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	body, err := s.readBody(w, r)
+	body, done, err := s.readBody(w, r, who)
 	if err != nil {
 		return err
 	}
+	defer done()
 	req, err := responses.DecodeConversationItems(body)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -38,11 +37,12 @@ func (s *Starter) createResponse(w http.ResponseWriter, r *http.Request, who ide
 	if err != nil {
 		return err
 	}
-	body, err := s.readBody(w, r)
+	body, done, err := s.readBody(w, r, who)
 	if err != nil {
 		return err
 	}
 	run, err := s.accept(r.Context(), who, call{body: body, dialect: s.dialect(r), key: key, request: requestID(w)})
+	done()
 	if err != nil {
 		return err
 	}
@@ -101,21 +101,32 @@ func (s *Starter) admit(ctx context.Context, who identity.Principal, req *respon
 func (s *Starter) begin(ctx context.Context, who identity.Principal, req *responses.Request, before before, c call) (*begun, error) {
 	id := responseID(who, c.key)
 	response := newResponse(req, c.dialect, id, time.Now())
+	b := &begun{response: response, stream: req.Stream, independent: req.Background || c.key != ""}
+	never, err := s.takeRun(ctx, who, id)
+	if err != nil {
+		return s.attachOr(ctx, who, b, c, err)
+	}
 	input, err := s.runInput(ctx, who, id, req, before, c.dialect)
 	if err != nil {
+		never()
 		return nil, err
 	}
 	memo, err := s.memo(ctx, response, fingerprint(c.key, c.body))
 	if err != nil {
+		never()
 		return nil, err
 	}
-	b := &begun{response: response, stream: req.Stream, independent: req.Background || c.key != ""}
 	b.run, err = s.start(ctx, who, input, memo, req)
 	var taken *serviceerror.WorkflowExecutionAlreadyStarted
-	if errors.As(err, &taken) && c.key != "" {
+	var refused *refusal
+	switch {
+	case errors.As(err, &taken) && c.key != "":
+		never()
 		return s.attach(ctx, who, b, fingerprint(c.key, c.body))
-	}
-	if err != nil {
+	case errors.As(err, &refused):
+		never()
+		return nil, err
+	case err != nil: // whether it runs is not known, so it keeps its place
 		return nil, err
 	}
 	s.Logger.InfoContext(ctx, "run started", "request", c.request, "response", id,
@@ -123,27 +134,7 @@ func (s *Starter) begin(ctx context.Context, who identity.Principal, req *respon
 	return b, nil
 }
 
-func (s *Starter) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > s.Limits.Body {
-		return nil, tooLargeError(s.Limits.Body)
-	}
-	// It holds for the body alone: net/http lifts it when the body has been read, and watches whether the client stays.
-	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.bodyTimeout)); err != nil {
-		return nil, err
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.Limits.Body))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, err
-	case err != nil:
-		return nil, responses.Invalid("", "the request body ended early, or took longer than %v", s.bodyTimeout)
-	}
-	return body, nil
-}
-
-// start begins the run. When it returns without an error, the run is Temporal's to finish. A client that leaves in the middle does
-// not interrupt it, since nobody could tell then whether there is a run to cancel.
+// start begins the run. When it returns without an error, the run is Temporal's to finish.
 func (s *Starter) start(ctx context.Context, who identity.Principal, in workflows.ResponseInput, memo map[string]any, req *responses.Request) (client.WorkflowRun, error) {
 	labels := make([]string, len(in.Servers))
 	for i, server := range in.Servers {
@@ -153,9 +144,7 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 	if in.Background {
 		status = responses.ResponseQueued
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
-	defer cancel()
-	run, err := s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+	options := client.StartWorkflowOptions{
 		ID:                       in.ResponseID,
 		TaskQueue:                s.TaskQueue,
 		WorkflowExecutionTimeout: s.Limits.RunTimeout,
@@ -166,6 +155,7 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 		// Where the worker shares this process, the first step starts without a round trip through the server's queues.
 		EnableEagerStart: true,
 		StaticSummary:    summary(in.Models[0], labels),
+		Priority:         priority(who, in.Background),
 		Memo:             memo,
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			workflows.Organization.ValueSet(who.Organization),
@@ -174,19 +164,19 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 			workflows.Servers.ValueSet(labels),
 			workflows.Status.ValueSet(status),
 			workflows.Stored.ValueSet(req.Store),
+			workflows.Key.ValueSet(who.Key),
 		),
-	}, workflows.ResponseName, in)
-	var invalid *serviceerror.InvalidArgument
-	switch {
-	case err == nil:
-		return run, nil
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return nil, unavailable("the workflow service does not answer; try again")
-	case errors.As(err, &invalid):
-		return nil, fmt.Errorf("start the run (does the namespace have the search attributes that \"perdure migrate\" adds?): %w", err)
-	default:
-		return nil, err
 	}
+	var run client.WorkflowRun
+	err := s.starting(ctx, who, func(ctx context.Context) (err error) {
+		run, err = s.Temporal.ExecuteWorkflow(ctx, options, workflows.ResponseName, in)
+		return err
+	})
+	var invalid *serviceerror.InvalidArgument
+	if errors.As(err, &invalid) {
+		return nil, fmt.Errorf("start the run (does the namespace have the search attributes that \"perdure migrate\" adds?): %w", err)
+	}
+	return run, err
 }
 
 func summary(model string, labels []string) string {

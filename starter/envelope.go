@@ -12,6 +12,7 @@ import (
 
 	"perdure/internal/blob"
 	"perdure/internal/identity"
+	"perdure/internal/payload"
 	"perdure/internal/responses"
 	"perdure/workflows"
 )
@@ -61,6 +62,7 @@ func (s *Starter) find(ctx context.Context, who identity.Principal, id string) (
 	if !responses.IsResponseID(id) {
 		return nil, responseNotFound(id)
 	}
+	defer s.gates.temporal.Watch()()
 	var d *client.WorkflowExecutionDescription
 	var deleted bool
 	var both errgroup.Group // neither look cuts the other one short, which the server would take for a fault of its own
@@ -75,6 +77,9 @@ func (s *Starter) find(ctx context.Context, who identity.Principal, id string) (
 	if organization != who.Organization || d.WorkflowType.Name != workflows.ResponseName {
 		return nil, responseNotFound(id)
 	}
+	if d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		s.gates.runs.Ended(id)
+	}
 	return s.envelope(ctx, &d.WorkflowExecutionMetadata)
 }
 
@@ -82,16 +87,21 @@ func (s *Starter) envelope(ctx context.Context, d *client.WorkflowExecutionMetad
 	e := &envelope{started: d.WorkflowStartTime, running: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
 	e.status, _ = d.TypedSearchAttributes.GetKeyword(workflows.Status)
 	e.stored, _ = d.TypedSearchAttributes.GetBool(workflows.Stored)
-	return e, s.readMemo(ctx, d.Memo, e)
+	return e, s.readMemo(ctx, d.WorkflowExecution.ID, d.Memo, e)
+}
+
+// payloadsOf decodes what a workflow carries.
+func (s *Starter) payloadsOf(workflowID string) converter.DataConverter {
+	return payload.OfWorkflow(s.Payloads, s.Namespace, workflowID)
 }
 
 // readMemo takes over what a run carries for those who ask for it.
-func (s *Starter) readMemo(ctx context.Context, memo *commonpb.Memo, e *envelope) error {
+func (s *Starter) readMemo(ctx context.Context, workflowID string, memo *commonpb.Memo, e *envelope) error {
 	var packed blob.Value
-	if err := fromMemo(memo, memoResponse, &packed); err != nil {
+	if err := s.fromMemo(workflowID, memo, memoResponse, &packed); err != nil {
 		return err
 	}
-	if err := fromMemo(memo, memoFingerprint, &e.fingerprint); err != nil {
+	if err := s.fromMemo(workflowID, memo, memoFingerprint, &e.fingerprint); err != nil {
 		return err
 	}
 	var wire string
@@ -104,12 +114,12 @@ func (s *Starter) readMemo(ctx context.Context, memo *commonpb.Memo, e *envelope
 }
 
 // fromMemo leaves out as it is when the memo has no such member.
-func fromMemo(memo *commonpb.Memo, name string, out any) error {
-	payload, ok := memo.GetFields()[name]
+func (s *Starter) fromMemo(workflowID string, memo *commonpb.Memo, name string, out any) error {
+	member, ok := memo.GetFields()[name]
 	if !ok {
 		return nil
 	}
-	return converter.GetDefaultDataConverter().FromPayload(payload, out)
+	return s.payloadsOf(workflowID).FromPayload(member, out)
 }
 
 // stored is find for a response that was created with store.

@@ -19,11 +19,13 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	tlog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"perdure/activities"
 	"perdure/internal/blob"
 	"perdure/internal/egress"
 	"perdure/internal/events/eventstest"
@@ -58,6 +60,7 @@ func newOptions(t *testing.T) (Options, *logtest.Buffer) {
 		EventAge:  time.Hour,
 		Blobs:     must(blob.Open(t.TempDir(), 1<<20)),
 		Sealer:    must(secret.ParseKeyset(must(secret.GenerateKeyset()))),
+		Payloads:  converter.GetDefaultDataConverter(),
 		Catalog: must(model.NewCatalog([]model.Provider{
 			{Name: "p", BaseURL: "http://127.0.0.1:1/v1", Models: []string{"m", "n"}}, {Name: "q", BaseURL: "http://127.0.0.1:1/v1"},
 		}, "p/m")),
@@ -65,6 +68,7 @@ func newOptions(t *testing.T) (Options, *logtest.Buffer) {
 			identity.HashKey(apiKey): alice, identity.HashKey(otherKey): {Organization: "other", User: "eve", Key: "eve"},
 		})),
 		Network: egress.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:*"}},
+		Retry:   func(string) activities.RetryPolicy { return activities.RetryPolicy{} },
 		Limits: Limits{
 			Body: 32 << 20, MCPServers: 2, MaxSteps: 10, MaxStepsCap: 100, RunTimeout: time.Minute,
 			ReadHeaderTimeout: 5 * time.Second, Grace: 20 * time.Second,
@@ -153,7 +157,7 @@ func requireSearchAttributes(t *testing.T, c client.Client) {
 	var query []string
 	for _, k := range []temporal.SearchAttributeKey{
 		workflows.Organization, workflows.User, workflows.Model, workflows.Servers, workflows.Status,
-		workflows.Stored,
+		workflows.Stored, workflows.Key,
 	} {
 		attributes[k.GetName()] = k.GetValueType()
 		query = append(query, k.GetName()+" IS NOT NULL")

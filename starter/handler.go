@@ -28,7 +28,7 @@ func (s *Starter) handle(h func(http.ResponseWriter, *http.Request) error) http.
 	})
 }
 
-// authenticated is handle for the callers whom a key of the keyring names.
+// authenticated is handle for the callers whom a key of the keyring names, within the limits of that key.
 func (s *Starter) authenticated(h func(http.ResponseWriter, *http.Request, identity.Principal) error) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
 		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -40,7 +40,7 @@ func (s *Starter) authenticated(h func(http.ResponseWriter, *http.Request, ident
 				Message: "the API key is missing, unknown or revoked; send it as Authorization: Bearer KEY",
 			}
 		}
-		return h(w, r, who)
+		return s.limited(w, r, who, h)
 	})
 }
 
@@ -65,6 +65,9 @@ func requestID(w http.ResponseWriter) string { return w.Header().Get(requestIDHe
 
 // shown returns an error as the client sees it. One that is not meant for clients becomes a generic 500 and a line in the log.
 func (s *Starter) shown(w http.ResponseWriter, r *http.Request, err error) *responses.Error {
+	if temporalAway(err) {
+		s.gates.temporal.Suspect()
+	}
 	if shown := wireError(err); shown != nil {
 		return shown
 	}
@@ -82,7 +85,7 @@ func (s *Starter) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	shown := s.shown(w, r, err)
 	if shown.Status == http.StatusServiceUnavailable || shown.Status == http.StatusTooManyRequests {
-		w.Header().Set("Retry-After", "2")
+		setRetryAfter(w.Header(), err)
 	}
 	if shown.Status == http.StatusConflict {
 		w.Header().Set("X-Should-Retry", "false") // SDKs repeat a request after a 409, which would never help

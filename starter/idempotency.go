@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -57,6 +58,19 @@ func fingerprint(key string, body []byte) string {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write(body)
 	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// attachOr is attach for a request that would start no run, for a reason that does not concern one that has started already.
+func (s *Starter) attachOr(ctx context.Context, who identity.Principal, b *begun, c call, reason error) (*begun, error) {
+	if c.key == "" {
+		return nil, reason
+	}
+	attached, err := s.attach(ctx, who, b, fingerprint(c.key, c.body))
+	var shown *responses.Error
+	if errors.As(err, &shown) && shown.Status == http.StatusNotFound {
+		return nil, reason
+	}
+	return attached, err
 }
 
 // attach returns the run that the first request with the same key has started.

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/converter"
 
 	"perdure/internal/identity"
 	"perdure/internal/responses"
@@ -50,7 +49,7 @@ func (s *Starter) inputItems(ctx context.Context, id string) ([]responses.Item, 
 		return nil, err
 	}
 	var in workflows.ResponseInput
-	err = converter.GetDefaultDataConverter().FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in)
+	err = s.payloadsOf(id).FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"maps"
@@ -20,6 +21,7 @@ import (
 
 	"perdure/internal/identity"
 	"perdure/internal/responses"
+	"perdure/internal/secret"
 	"perdure/workflows"
 )
 
@@ -74,6 +76,7 @@ func (s *Starter) listResponses(w http.ResponseWriter, r *http.Request, who iden
 	if err != nil {
 		return err
 	}
+	defer s.gates.temporal.Watch()()
 	found, err := s.Temporal.ListWorkflow(r.Context(), &workflowservice.ListWorkflowExecutionsRequest{
 		Namespace: s.Namespace, PageSize: int32(limit), NextPageToken: token, Query: query,
 	})
@@ -195,7 +198,13 @@ func pageLimit(params url.Values) (int, error) {
 
 func (s *Starter) listEntry(ctx context.Context, info *workflowpb.WorkflowExecutionInfo) (listEntry, error) {
 	e := envelope{running: info.GetCloseTime() == nil}
-	if err := s.readMemo(ctx, info.GetMemo(), &e); err != nil {
+	err := s.readMemo(ctx, info.GetExecution().GetWorkflowId(), info.GetMemo(), &e)
+	if errors.Is(err, secret.ErrOpen) {
+		// One response whose key is gone must not hide the others. What can be searched for is not encrypted.
+		s.Logger.WarnContext(ctx, "a listed response cannot be read", "response", info.GetExecution().GetWorkflowId(), "error", err)
+		e.response, err = &responses.Response{Metadata: map[string]string{}}, nil
+	}
+	if err != nil {
 		return listEntry{}, err
 	}
 	entry := listEntry{
@@ -203,7 +212,7 @@ func (s *Starter) listEntry(ctx context.Context, info *workflowpb.WorkflowExecut
 		Status: e.response.Status, Model: e.response.Model, Background: e.response.Background,
 		PreviousResponseID: e.response.PreviousResponseID, Metadata: e.response.Metadata,
 	}
-	attributes := info.GetSearchAttributes().GetIndexedFields()
+	attributes := info.GetSearchAttributes().GetIndexedFields() // which are never encrypted
 	for name, into := range map[string]*string{workflows.Status.GetName(): &entry.Status, workflows.Model.GetName(): &entry.Model} {
 		if payload, ok := attributes[name]; ok {
 			if err := converter.GetDefaultDataConverter().FromPayload(payload, into); err != nil {

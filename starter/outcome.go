@@ -28,6 +28,15 @@ type end struct {
 // await waits for a run's end. Temporal may go away and come back meanwhile. Its error is the one of ctx, or one for which the run
 // cannot be asked at all.
 func (s *Starter) await(ctx context.Context, run client.WorkflowRun) (end, error) {
+	defer s.gates.runs.Watch(run.GetID())()
+	e, err := s.awaitEnd(ctx, run)
+	if err == nil {
+		s.gates.runs.Ended(run.GetID())
+	}
+	return e, err
+}
+
+func (s *Starter) awaitEnd(ctx context.Context, run client.WorkflowRun) (end, error) {
 	for wait := firstRewait; ; wait = min(2*wait, lastRewait) {
 		var out workflows.Outcome
 		err := run.Get(ctx, &out)
@@ -37,6 +46,7 @@ func (s *Starter) await(ctx context.Context, run client.WorkflowRun) (end, error
 		case ctx.Err() != nil:
 			return end{}, ctx.Err()
 		case temporalAway(err):
+			s.gates.temporal.Suspect()
 			s.Logger.WarnContext(ctx, "Temporal cannot be reached, waiting for the run", "response", run.GetID(), "error", err)
 		default:
 			return ended(err)

@@ -10,33 +10,36 @@ import (
 // routes is the whole API surface.
 func (s *Starter) routes() http.Handler {
 	mux := http.NewServeMux()
-
-	// OpenAI's SDKs call /v1/responses. Perplexity's do too, and its documents name /v1/agent.
-	for _, base := range []string{"/v1/responses", agentPath} {
-		mux.Handle("POST "+base, s.authenticated(s.createResponse))
-		mux.Handle("GET "+base, s.authenticated(s.listOrConnect))
-		mux.Handle("POST "+base+"/input_tokens", s.authenticated(s.countInputTokens))
-		mux.Handle("POST "+base+"/compact", s.authenticated(s.compact))
-		mux.Handle("GET "+base+"/{id}", s.authenticated(s.getResponse))
-		mux.Handle("DELETE "+base+"/{id}", s.authenticated(s.deleteResponse))
-		mux.Handle("POST "+base+"/{id}/cancel", s.authenticated(s.cancelResponse))
-		mux.Handle("GET "+base+"/{id}/input_items", s.authenticated(s.listInputItems))
-	}
+	s.tenantRoutes(mux.Handle)
 	mux.Handle("GET /v1/models", s.handle(s.listModels))
-
-	mux.Handle("POST /v1/conversations", s.authenticated(s.createConversation))
-	mux.Handle("GET /v1/conversations/{id}", s.authenticated(s.getConversation))
-	mux.Handle("POST /v1/conversations/{id}", s.authenticated(s.updateConversation))
-	mux.Handle("DELETE /v1/conversations/{id}", s.authenticated(s.deleteConversation))
-	mux.Handle("GET /v1/conversations/{id}/items", s.authenticated(s.listConversationItems))
-	mux.Handle("POST /v1/conversations/{id}/items", s.authenticated(s.createConversationItems))
-	mux.Handle("GET /v1/conversations/{id}/items/{item}", s.authenticated(s.getConversationItem))
-	mux.Handle("DELETE /v1/conversations/{id}/items/{item}", s.authenticated(s.deleteConversationItem))
-
+	s.codecRoutes(mux)
 	mux.Handle("GET /healthz", s.handle(s.healthy))
 	mux.Handle("GET /readyz", s.handle(s.ready))
 	mux.Handle("/", s.handle(unmatched(mux)))
 	return s.guarded(mux)
+}
+
+// tenantRoutes are those that act for an organization and show nothing of another. TestTenants has a case for each.
+func (s *Starter) tenantRoutes(handle func(pattern string, h http.Handler)) {
+	// OpenAI's SDKs call /v1/responses. Perplexity's do too, and its documents name /v1/agent.
+	for _, base := range []string{"/v1/responses", agentPath} {
+		handle("POST "+base, s.durable(s.createResponse))
+		handle("GET "+base, s.durable(s.listOrConnect))
+		handle("POST "+base+"/input_tokens", s.authenticated(s.countInputTokens))
+		handle("POST "+base+"/compact", s.durable(s.compact))
+		handle("GET "+base+"/{id}", s.durable(s.getResponse))
+		handle("DELETE "+base+"/{id}", s.durable(s.deleteResponse))
+		handle("POST "+base+"/{id}/cancel", s.durable(s.cancelResponse))
+		handle("GET "+base+"/{id}/input_items", s.durable(s.listInputItems))
+	}
+	handle("POST /v1/conversations", s.durable(s.createConversation))
+	handle("GET /v1/conversations/{id}", s.durable(s.getConversation))
+	handle("POST /v1/conversations/{id}", s.durable(s.updateConversation))
+	handle("DELETE /v1/conversations/{id}", s.durable(s.deleteConversation))
+	handle("GET /v1/conversations/{id}/items", s.durable(s.listConversationItems))
+	handle("POST /v1/conversations/{id}/items", s.durable(s.createConversationItems))
+	handle("GET /v1/conversations/{id}/items/{item}", s.durable(s.getConversationItem))
+	handle("DELETE /v1/conversations/{id}/items/{item}", s.durable(s.deleteConversationItem))
 }
 
 // agentPath is where only the Agent API is spoken.

@@ -145,7 +145,7 @@ func runWorker(t *testing.T, o Options, r *rig) {
 	models := model.New(model.Options{Catalog: o.Catalog, Logger: logger})
 	webhooks := must(webhook.New(webhook.Options{Logger: logger}))
 	steps := must(activities.New(activities.Options{
-		Blobs: o.Blobs, MCP: mcp, Models: models, Sealer: o.Sealer, Events: o.Events, Webhooks: webhooks, Logger: logger,
+		Blobs: o.Blobs, MCP: mcp, Models: models, Sealer: o.Sealer, Payloads: o.Payloads, Events: o.Events, Webhooks: webhooks, Logger: logger,
 		HeartbeatEvery: 100 * time.Millisecond, ModelTimeout: time.Minute, MaxToolOutput: 100_000,
 	}))
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))

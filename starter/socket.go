@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -35,7 +36,7 @@ func (s *Starter) listOrConnect(w http.ResponseWriter, r *http.Request, who iden
 	}
 	defer func() { _ = conn.CloseNow() }() // it is closed already, unless something panicked
 	conn.SetReadLimit(s.Limits.Body)
-	k := &socket{s: s, w: w, r: r, who: who, conn: conn, waiting: make(chan []byte, maxWaitingTurns)}
+	k := &socket{s: s, w: w, r: r, who: who, conn: conn, waiting: make(chan message, maxWaitingTurns)}
 	k.serve(r.Context())
 	return nil
 }
@@ -61,7 +62,7 @@ type socket struct {
 	who  identity.Principal
 	conn *websocket.Conn
 
-	waiting chan []byte
+	waiting chan message
 	size    atomic.Int64 // of what is waiting, in bytes
 	live    liveResponses
 
@@ -69,6 +70,12 @@ type socket struct {
 	open context.Context
 	// end is called by whoever finds that the socket must close.
 	end context.CancelCauseFunc
+}
+
+// message is what a client has sent. Its memory counts until done is called.
+type message struct {
+	data []byte
+	done func()
 }
 
 // closing is why a socket closes, in the words of the protocol. The reason has 125 bytes at most.
@@ -91,6 +98,10 @@ func (k *socket) serve(ctx context.Context) {
 	k.end(k.turns(ctx))
 	k.close(ctx, cut)
 	helpers.Wait()
+	close(k.waiting)
+	for m := range k.waiting {
+		m.done()
+	}
 }
 
 // turns makes the runs. Its error is a [*closing].
@@ -107,9 +118,11 @@ func (k *socket) turns(ctx context.Context) error {
 		case <-k.s.stopping.Done():
 		case <-idle.C:
 			return &closing{websocket.StatusGoingAway, fmt.Sprintf("no request for %v", k.s.socketIdle)}
-		case message := <-k.waiting:
-			k.size.Add(-int64(len(message)))
-			if err := k.turn(ctx, message); err != nil {
+		case m := <-k.waiting:
+			k.size.Add(-int64(len(m.data)))
+			err := k.turn(ctx, m)
+			m.done()
+			if err != nil {
 				return err
 			}
 			idle.Reset(k.s.socketIdle)
@@ -118,12 +131,12 @@ func (k *socket) turns(ctx context.Context) error {
 }
 
 // turn makes a run of a message, or says why it cannot. Its error is a [*closing].
-func (k *socket) turn(ctx context.Context, message []byte) error {
-	req, err := responses.DecodeCreateEvent(message)
+func (k *socket) turn(ctx context.Context, m message) error {
+	req, err := k.decode(m.data)
 	if err == nil {
 		previous := req.PreviousResponseID
 		var id string
-		if id, err = k.run(ctx, req); err != nil || id == "" {
+		if id, err = k.run(ctx, req, m.done); err != nil || id == "" {
 			// What could not be continued may be broken.
 			k.live.remove(previous)
 		} else {
@@ -141,9 +154,19 @@ func (k *socket) turn(ctx context.Context, message []byte) error {
 	return nil
 }
 
-// run starts a run and sends its events. It returns the response's ID, or none if the run has failed.
-func (k *socket) run(ctx context.Context, req *responses.Request) (string, error) {
+// decode reads a message, if the rate of the client's key allows another request.
+func (k *socket) decode(data []byte) (*responses.Request, error) {
+	if _, err := k.s.takeRequest(k.who); err != nil {
+		return nil, err
+	}
+	return responses.DecodeCreateEvent(data)
+}
+
+// run starts a run and sends its events. It returns the response's ID, or none if the run has failed. Begun is called when the request
+// is needed no longer.
+func (k *socket) run(ctx context.Context, req *responses.Request, begun func()) (string, error) {
 	b, err := k.s.admit(ctx, k.who, req, call{dialect: k.s.dialect(k.r), request: requestID(k.w), live: k.live.ids()})
+	begun()
 	if err != nil {
 		return "", err
 	}
@@ -162,15 +185,22 @@ func (k *socket) run(ctx context.Context, req *responses.Request) (string, error
 // read takes the client's messages until the connection ends. It never waits for a run, so that the client's pongs are heard.
 func (k *socket) read(ctx context.Context) {
 	for {
-		kind, message, err := k.conn.Read(k.open)
+		kind, m, err := k.readMessage()
+		var refused *refusal
 		switch {
+		case errors.As(err, &refused):
+			k.end(&closing{websocket.StatusTryAgainLater, refused.shown.Message})
+			return
 		case err != nil:
 			k.end(&closing{websocket.StatusNormalClosure, "the client left"})
 			return
 		case ctx.Err() != nil: // the client does not know yet that the socket closes
+			m.done()
 		case kind != websocket.MessageText:
+			m.done()
 			k.end(&closing{websocket.StatusUnsupportedData, "messages must be text"})
-		case !k.enqueue(message):
+		case !k.enqueue(m):
+			m.done()
 			k.sendError(&responses.Error{
 				Status: http.StatusTooManyRequests, Type: responses.ErrRateLimited,
 				Message: "too many requests are waiting on this WebSocket; wait for the last event of one before you send another",
@@ -179,11 +209,26 @@ func (k *socket) read(ctx context.Context) {
 	}
 }
 
-func (k *socket) enqueue(message []byte) bool {
-	n := int64(len(message))
+// readMessage reads the next message. A refusal means that there is no memory for it; the rest of it is not read.
+func (k *socket) readMessage() (websocket.MessageType, message, error) {
+	kind, reader, err := k.conn.Reader(k.open)
+	if err != nil {
+		return 0, message{}, err
+	}
+	body := k.s.metered(io.NopCloser(reader), k.who)
+	data, err := io.ReadAll(body)
+	if err != nil {
+		body.done()
+		return 0, message{}, err
+	}
+	return kind, message{data, body.done}, nil
+}
+
+func (k *socket) enqueue(m message) bool {
+	n := int64(len(m.data))
 	if k.size.Add(n) <= k.s.Limits.Body {
 		select {
-		case k.waiting <- message:
+		case k.waiting <- m:
 			return true
 		default:
 		}

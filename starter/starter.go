@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"golang.org/x/sync/semaphore"
 
+	"perdure/activities"
 	"perdure/internal/blob"
 	"perdure/internal/egress"
 	"perdure/internal/events"
@@ -25,7 +27,8 @@ import (
 	"perdure/workflows"
 )
 
-// Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy.
+// Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, and
+// Codec.
 type Options struct {
 	Temporal  client.Client
 	Namespace string // of the runs
@@ -33,15 +36,20 @@ type Options struct {
 	Events    *events.Log
 	Blobs     *blob.Store
 	Sealer    *secret.Sealer
+	Payloads  converter.DataConverter // of Temporal's client
 	Catalog   *model.Catalog
 	Keys      *identity.Keyring
 	Network   egress.NetworkPolicy
-	Limits    Limits
-	Logger    *slog.Logger
+	// Retry returns the retry policy of the MCP servers of an origin.
+	Retry  func(origin string) activities.RetryPolicy
+	Limits Limits
+	Logger *slog.Logger
 	// Dialect is what /v1/responses speaks; /v1/agent always speaks the Agent API's.
 	Dialect responses.Dialect
 	// Webhooks returns the names of the endpoints that hear of an organization's background runs.
 	Webhooks func(organization string) []string
+	// Codec is the endpoint at which operators have payloads decrypted; optional.
+	Codec Codec
 	// EventAge is how long the event log keeps events.
 	EventAge time.Duration
 }
@@ -56,6 +64,12 @@ type Limits struct {
 	// MaxStepsCap is the most that a request may name.
 	MaxStepsCap int
 	Run         workflows.Limits
+	// OpenRequests is how many requests of one key are answered at the same time, BodyMemory how many bytes of bodies there are in
+	// memory, of which one key may have half, and ConcurrentStarts how many starts Temporal is asked for at once, likewise. What is 0
+	// has no limit.
+	OpenRequests     int
+	BodyMemory       int64
+	ConcurrentStarts int
 	// ToolOutput is how many bytes of one tool's output the model gets to see; 0 is the workers' default.
 	ToolOutput int
 	// RunTimeout bounds a whole run.
@@ -80,15 +94,18 @@ type Starter struct {
 	sockets sync.WaitGroup
 	// counting limits the requests that count tokens at the same time: it is work for the processor alone.
 	counting *semaphore.Weighted
+	gates    gates
 }
 
 func newStarter(stopping, closing context.Context, o Options) *Starter {
-	return &Starter{
+	s := &Starter{
 		Options: o, stopping: stopping, closing: closing,
 		bodyTimeout: 2 * time.Minute, answerTimeout: 2 * time.Minute, slowClient: 30 * time.Second,
 		socketPing: pingEvery, socketIdle: time.Hour,
 		counting: semaphore.NewWeighted(maxCounting),
 	}
+	s.gates = newGates(closing, s)
+	return s
 }
 
 // Run serves on l until ctx ends, then lets the requests under way finish within the grace period and returns nil. Runs whose
@@ -134,5 +151,7 @@ func (s *Starter) shutdown(ctx context.Context, server *http.Server, letGo func(
 		err = server.Close()
 	}
 	s.awaitSockets(ctx)
+	letGo()
+	s.gates.temporal.Wait()
 	return err
 }

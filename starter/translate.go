@@ -43,6 +43,7 @@ func (s *Starter) runInput(ctx context.Context, who identity.Principal, response
 		if err != nil {
 			return in, err
 		}
+		server.Retry = s.Retry(server.Origin)
 		in.Servers = append(in.Servers, server)
 	}
 	if d == responses.DialectOpenAI {

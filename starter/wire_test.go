@@ -385,7 +385,7 @@ func TestSlowClientsEnd(t *testing.T) {
 		s := newStarter(t.Context(), t.Context(), o)
 		s.answerTimeout, s.bodyTimeout = 50*time.Millisecond, 50*time.Millisecond
 		wait := func(w http.ResponseWriter, r *http.Request) error {
-			if _, err := s.readBody(w, r); err != nil {
+			if _, _, err := s.readBody(w, r, alice); err != nil {
 				return err
 			}
 			select {

@@ -5,25 +5,28 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
-	"go.temporal.io/sdk/workflow"
 
 	"perdure/activities"
-	"perdure/workflows"
 )
 
-// Options configure a worker. All fields are required.
+// Options configure a worker. All fields are required, but for the version.
 type Options struct {
 	TaskQueue string
+	// Deployment and BuildID are the version of the code that this worker runs, among those of a Worker Deployment. Without a BuildID
+	// it is a worker without versioning.
+	Deployment, BuildID string
 	// MaxActivities and MaxWorkflowTasks bound what this worker does at once.
 	MaxActivities    int
 	MaxWorkflowTasks int
 	// StopGrace is how long activities may go on after the worker was told to stop. What is not done by then is handed back:
-	// its context is cancelled, and another worker tries it again.
+	// its context is cancelled, and another worker tries it again, without waiting for a timeout.
 	StopGrace time.Duration
 	Logger    *slog.Logger
 }
@@ -42,29 +45,41 @@ const (
 
 // Run works until ctx ends, then stops gracefully and returns nil. A server that cannot be reached yet is waited for.
 func Run(ctx context.Context, c client.Client, steps *activities.Activities, o Options) error {
+	over, endGrace := context.WithCancel(context.WithoutCancel(ctx))
+	defer endGrace()
 	failed := make(chan error, 1)
-	w, err := start(ctx, c, steps, o, func(err error) { failed <- err })
+	w, err := start(ctx, c, steps, o, &handBack{over: over}, func(err error) { failed <- err })
 	if w == nil || err != nil {
 		return err
 	}
 	o.Logger.InfoContext(ctx, "worker started", "task_queue", o.TaskQueue)
-	defer o.Logger.InfoContext(ctx, "worker stopped")
-	defer w.Stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var background sync.WaitGroup
+	if o.BuildID != "" {
+		o.Logger.InfoContext(ctx, "worker has a version", "deployment", o.Deployment, "build_id", o.BuildID)
+		background.Go(func() { becomeFirst(ctx, c, o) })
+	}
 	select {
 	case <-ctx.Done():
-		return nil
-	case err := <-failed:
-		return err
+	case err = <-failed:
 	}
+	cancel()
+	background.Wait()
+	grace := time.AfterFunc(o.StopGrace, endGrace)
+	defer grace.Stop()
+	w.Stop()
+	o.Logger.InfoContext(ctx, "worker stopped")
+	return err
 }
 
 // start returns a worker that has started, or nil if ctx ended before. It tries until the server can be reached, and gives up only
 // on an answer that waiting does not change.
-func start(ctx context.Context, c client.Client, steps *activities.Activities, o Options, onFatal func(error)) (worker.Worker, error) {
+func start(ctx context.Context, c client.Client, steps *activities.Activities, o Options, h *handBack, onFatal func(error)) (worker.Worker, error) {
 	for wait := firstReconnect; ; wait = min(2*wait, lastReconnect) {
 		_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
 		if err == nil {
-			w := newWorker(c, steps, o, onFatal)
+			w := newWorker(c, steps, o, h, onFatal)
 			if err = w.Start(); err == nil {
 				return w, nil
 			}
@@ -93,22 +108,20 @@ func final(err error) bool {
 	return errors.As(err, &denied) || errors.As(err, &namespace) || errors.As(err, &invalid)
 }
 
-// newWorker returns a worker that knows every workflow and activity. It calls onFatal at most once.
-func newWorker(c client.Client, steps *activities.Activities, o Options, onFatal func(error)) worker.Worker {
+// newWorker returns a worker that knows every workflow and activity. Its steps are handed back by h. It calls onFatal at most once.
+func newWorker(c client.Client, steps *activities.Activities, o Options, h *handBack, onFatal func(error)) worker.Worker {
 	w := worker.New(c, o.TaskQueue, worker.Options{
 		MaxConcurrentActivityExecutionSize:     o.MaxActivities,
 		MaxConcurrentWorkflowTaskExecutionSize: o.MaxWorkflowTasks,
 		MaxConcurrentActivityTaskPollers:       pollers,
 		MaxConcurrentWorkflowTaskPollers:       pollers,
 		StickyScheduleToStartTimeout:           stickyTimeout,
-		WorkerStopTimeout:                      o.StopGrace,
+		WorkerStopTimeout:                      o.StopGrace + handBackTimeout,
+		DeploymentOptions:                      deploymentOptions(o),
+		Interceptors:                           []interceptor.WorkerInterceptor{h},
 		OnFatalError:                           onFatal,
 	})
-	w.RegisterWorkflowWithOptions(workflows.Response, workflow.RegisterOptions{Name: workflows.ResponseName})
-	w.RegisterWorkflowWithOptions(workflows.Conversation, workflow.RegisterOptions{Name: workflows.ConversationName})
-	w.RegisterWorkflowWithOptions(workflows.Approval, workflow.RegisterOptions{Name: workflows.ApprovalName})
-	w.RegisterWorkflowWithOptions(workflows.Deletion, workflow.RegisterOptions{Name: workflows.DeletionName})
-	w.RegisterWorkflowWithOptions(workflows.Webhook, workflow.RegisterOptions{Name: workflows.WebhookName})
+	registerWorkflows(w)
 	steps.Register(w)
 	return w
 }

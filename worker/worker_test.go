@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	tlog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 
@@ -58,7 +59,7 @@ func setup(t *testing.T, baseURL string) *fixture {
 	t.Cleanup(models.Close)
 	f.steps = must(activities.New(activities.Options{
 		Blobs: f.blobs, MCP: mcp, Models: models, Sealer: must(secret.ParseKeyset(must(secret.GenerateKeyset()))), Logger: logger,
-		Webhooks: noWebhooks(), Events: eventstest.New(t),
+		Webhooks: noWebhooks(), Events: eventstest.New(t), Payloads: converter.GetDefaultDataConverter(),
 		HeartbeatEvery: 100 * time.Millisecond, ModelTimeout: time.Minute, MaxToolOutput: 1000,
 	}))
 	f.options = worker.Options{

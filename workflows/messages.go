@@ -28,9 +28,11 @@ const (
 var (
 	Organization = temporal.NewSearchAttributeKeyKeyword("PerdureOrganization")
 	User         = temporal.NewSearchAttributeKeyKeyword("PerdureUser")
-	Model        = temporal.NewSearchAttributeKeyKeyword("PerdureModel")
-	Servers      = temporal.NewSearchAttributeKeyKeywordList("PerdureServers")
-	Status       = temporal.NewSearchAttributeKeyKeyword("PerdureStatus")
+	// Key is the name of the API key with which the run was asked for.
+	Key     = temporal.NewSearchAttributeKeyKeyword("PerdureKey")
+	Model   = temporal.NewSearchAttributeKeyKeyword("PerdureModel")
+	Servers = temporal.NewSearchAttributeKeyKeywordList("PerdureServers")
+	Status  = temporal.NewSearchAttributeKeyKeyword("PerdureStatus")
 	// Stored is false for a run whose response is not to be retrieved or listed.
 	Stored = temporal.NewSearchAttributeKeyBool("PerdureStored")
 )

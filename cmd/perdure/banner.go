@@ -24,6 +24,9 @@ Perdure is ready.
   State            %s
 
 `, d.http, orNone(d.uiURL), d.apiKey.Reveal(), filepath.Join(d.dir, "api-key"), model, d.demo.MCPURL(), d.demo.GitHubMCPURL(), d.dir)
+	if !d.config.Encryption.Codec.Token.IsZero() {
+		fmt.Fprintf(d.out, "Payloads are decrypted for Temporal's Web UI at %s/codec; sign in there first.\n\n", d.http)
+	}
 	if d.scripted() {
 		fmt.Fprint(d.out, `The model is a script, not a language model: it picks a tool by its name and quotes what the tool says.
 Set OPENAI_API_KEY, or name a provider in a configuration file, and start again for real answers.

@@ -16,6 +16,7 @@ import (
 
 	"perdure/config"
 	"perdure/internal/demo"
+	"perdure/internal/payload"
 	"perdure/internal/secret"
 	"perdure/internal/temporaldev"
 	"perdure/starter"
@@ -144,27 +145,31 @@ func (d *devServer) startTemporal(ctx context.Context, ports devPorts, stderr io
 	d.embedded = true
 	d.config.Temporal.Address = server.Address
 	d.uiURL = server.UI
+	d.config.Temporal.UIURL = server.UI
 	d.parts.start(ctx, "Temporal server", server.Run)
 	return nil
 }
 
 // dialTemporal keeps Temporal's environment and profiles away from the embedded server: somebody's credentials for another one
 // are not for it, and TLS would not find it.
-func (d *devServer) dialTemporal() (client.Client, error) {
+func (d *devServer) dialTemporal(codec *payload.Codec) (client.Client, error) {
 	if d.embedded {
 		// On one machine there is no bandwidth to save, and a run would spend more of its time on compression than on its own work.
 		uncompressed := client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}}
-		return newTemporalClient(client.Options{ConnectionOptions: uncompressed}, d.config.Temporal, d.logger)
+		return newTemporalClient(client.Options{ConnectionOptions: uncompressed}, d.config.Temporal, codec, d.logger)
 	}
-	return dialTemporal(d.config.Temporal, d.logger)
+	return dialTemporal(d.config.Temporal, codec, d.logger)
 }
 
 func (d *devServer) startRest(ctx context.Context, listener net.Listener) error {
 	if err := d.startModel(ctx); err != nil {
 		return err
 	}
-	var err error
-	if d.temporal, err = d.dialTemporal(); err != nil {
+	sealer, err := openSealer(d.config, d.logger)
+	if err != nil {
+		return err
+	}
+	if d.temporal, err = d.dialTemporal(newCodec(d.config.Encryption, sealer)); err != nil {
 		return err
 	}
 	registerCtx, cancel := context.WithTimeout(ctx, migrateTimeout)
@@ -176,7 +181,7 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
-	log, err := connectEvents(ctx, d.config, blobs, d.logger)
+	log, err := connectEvents(ctx, d.config, blobs, sealer, d.logger)
 	if err != nil {
 		return err
 	}
@@ -185,10 +190,6 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 		<-ctx.Done()
 		return log.Close()
 	})
-	sealer, err := openSealer(d.config)
-	if err != nil {
-		return err
-	}
 	catalog, err := newCatalog(d.config.Models)
 	if err != nil {
 		return err
@@ -204,9 +205,13 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
+	workerOpts, err := workerOptions(d.config, d.logger)
+	if err != nil {
+		return err
+	}
 	d.parts.start(ctx, "worker", func(ctx context.Context) error {
 		defer closeSteps()
-		return worker.Run(ctx, d.temporal, steps, workerOptions(d.config, d.logger))
+		return worker.Run(ctx, d.temporal, steps, workerOpts)
 	})
 	d.parts.start(ctx, "API", func(ctx context.Context) error { return starter.Run(ctx, listener, options) })
 	return nil

@@ -36,6 +36,7 @@ func TestHelp(t *testing.T) {
   dev         Run everything on this machine, with nothing else installed
   healthcheck Exit with 0 if a GET of the URL answers 200
   help        Help about any command
+  keys        List and change the keys that encrypt what is stored
   migrate     Prepare a Temporal namespace: register the search attributes of runs
   starter     Serve the HTTP API against a Temporal server
   worker      Carry out runs from a Temporal server`

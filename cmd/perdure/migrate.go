@@ -31,7 +31,7 @@ it by itself. On Temporal Cloud, where clients may not register attributes, add 
 			if err != nil {
 				return err
 			}
-			temporal, err := dialTemporal(c.Temporal, newLogger(c.Log, cmd.ErrOrStderr()))
+			temporal, err := dialTemporal(c.Temporal, nil, newLogger(c.Log, cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ const (
 func searchAttributes() map[string]enumspb.IndexedValueType {
 	keys := []temporal.SearchAttributeKey{
 		workflows.Organization, workflows.User, workflows.Model, workflows.Servers, workflows.Status,
-		workflows.Stored,
+		workflows.Stored, workflows.Key,
 	}
 	types := make(map[string]enumspb.IndexedValueType, len(keys))
 	for _, k := range keys {

@@ -62,7 +62,7 @@ func TestEmbeddedServerIsDialedWithoutTheEnvironment(t *testing.T) {
 	t.Setenv("TEMPORAL_NAMESPACE", "mine")
 	t.Setenv("TEMPORAL_TLS", "true")
 	d := &devServer{embedded: true, config: config.Config{Temporal: temporal}, logger: newLogger(config.Default().Log, io.Discard)}
-	c, err := d.dialTemporal()
+	c, err := d.dialTemporal(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"perdure/internal/identity"
 	"perdure/internal/mcpclient"
 	"perdure/internal/model"
+	"perdure/internal/payload"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
 	"perdure/starter"
@@ -34,23 +35,27 @@ import (
 const blobCacheBytes = 64 << 20
 
 // dialTemporal returns a client that connects when it is first used. What the configuration leaves open comes from Temporal's own
-// environment variables and profiles.
-func dialTemporal(c config.Temporal, logger *slog.Logger) (client.Client, error) {
+// environment variables and profiles. The codec is nil for those who read and write no payloads.
+func dialTemporal(c config.Temporal, codec *payload.Codec, logger *slog.Logger) (client.Client, error) {
 	o, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, fmt.Errorf("temporal: %w", err)
 	}
-	return newTemporalClient(o, c, logger)
+	return newTemporalClient(o, c, codec, logger)
 }
 
-func newTemporalClient(o client.Options, c config.Temporal, logger *slog.Logger) (client.Client, error) {
+func newTemporalClient(o client.Options, c config.Temporal, codec *payload.Codec, logger *slog.Logger) (client.Client, error) {
 	if c.Address != "" {
 		o.HostPort = c.Address
 	}
 	if c.Namespace != "" {
 		o.Namespace = c.Namespace
 	}
+	if codec != nil {
+		o.DataConverter, o.FailureConverter = payload.NewDataConverter(codec), payload.NewFailureConverter(codec)
+	}
 	o.Logger = tlog.NewStructuredLogger(logger.With("component", "temporal"))
+	reconnectSoon(&o)
 	return client.NewLazyClient(o)
 }
 
@@ -62,7 +67,7 @@ func openBlobs(c config.Config) (*blob.Store, error) {
 }
 
 // connectEvents returns the event log, which must be closed. Without a URL its server is in this process.
-func connectEvents(ctx context.Context, c config.Config, blobs *blob.Store, logger *slog.Logger) (*events.Log, error) {
+func connectEvents(ctx context.Context, c config.Config, blobs *blob.Store, sealer *secret.Sealer, logger *slog.Logger) (*events.Log, error) {
 	roots, err := certificates(c.Network.CAFile)
 	if err != nil {
 		return nil, err
@@ -71,22 +76,31 @@ func connectEvents(ctx context.Context, c config.Config, blobs *blob.Store, logg
 		URL: c.Events.URL, Credentials: c.Events.CredentialsFile, RootCAs: roots,
 		Dir: c.EventsDir(), Listen: c.Events.Listen,
 		MaxAge: c.Events.MaxAge, Replicas: c.Events.Replicas, Blobs: blobs, Logger: logger,
+		Sealer: sealer, Encrypt: c.Encryption.Payloads,
 	})
 }
 
 // sharedEvents is connectEvents for a process that is not alone.
-func sharedEvents(ctx context.Context, c config.Config, blobs *blob.Store, logger *slog.Logger) (*events.Log, error) {
+func sharedEvents(ctx context.Context, c config.Config, blobs *blob.Store, sealer *secret.Sealer, logger *slog.Logger) (*events.Log, error) {
 	if err := c.RequireEventsURL(); err != nil {
 		return nil, err
 	}
-	return connectEvents(ctx, c, blobs, logger)
+	return connectEvents(ctx, c, blobs, sealer, logger)
 }
 
-func openSealer(c config.Config) (*secret.Sealer, error) {
+func openSealer(c config.Config, logger *slog.Logger) (*secret.Sealer, error) {
 	if !c.Secrets.Keyset.IsZero() {
 		return secret.ParseKeyset([]byte(c.Secrets.Keyset.Reveal()))
 	}
-	return secret.OpenKeysetFile(c.KeysetFile())
+	if c.Secrets.KeysetFile == "" {
+		if err := c.RequireDataDir(); err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(c.Data.Dir, 0o700); err != nil {
+			return nil, fmt.Errorf("data.dir: %w", err)
+		}
+	}
+	return secret.OpenKeysetFile(c.KeysetFile(), logger)
 }
 
 func newCatalog(c config.Models) (*model.Catalog, error) {
@@ -103,10 +117,14 @@ func newCatalog(c config.Models) (*model.Catalog, error) {
 	return model.NewCatalog(providers, c.Default)
 }
 
-func newKeyring(keys []config.APIKey) (*identity.Keyring, error) {
+func newKeyring(keys []config.APIKey, all config.Limits) (*identity.Keyring, error) {
 	known := make(map[identity.KeyHash]identity.Principal, len(keys))
 	for _, k := range keys {
-		known[k.Digest()] = identity.Principal{Organization: k.Organization, User: k.User, Key: k.Name}
+		limits := identity.Limits{
+			RequestsPerMinute: k.RequestsPerMinute.Or(all.RequestsPerMinute), RequestBurst: all.RequestBurst,
+			ConcurrentRuns: k.ConcurrentRuns.Or(all.ConcurrentRuns),
+		}
+		known[k.Digest()] = identity.Principal{Organization: k.Organization, User: k.User, Key: k.Name, Limits: limits}
 	}
 	return identity.NewKeyring(known)
 }
@@ -172,6 +190,7 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Store, sealer *
 	models := model.New(model.Options{Catalog: catalog, RootCAs: roots, Logger: logger})
 	steps, err := activities.New(activities.Options{
 		Events: log, Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger, Webhooks: webhooks,
+		Payloads:       payload.NewDataConverter(newCodec(c.Encryption, sealer)),
 		HeartbeatEvery: heartbeatEvery(c.Limits.Model.Heartbeat),
 		ModelTimeout:   c.Limits.Model.Timeout,
 		MaxToolOutput:  int(c.Limits.ToolOutputToModel),
@@ -186,24 +205,36 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Store, sealer *
 	return steps, closeAll, err
 }
 
-func workerOptions(c config.Config, logger *slog.Logger) worker.Options {
+func workerOptions(c config.Config, logger *slog.Logger) (worker.Options, error) {
+	build, err := buildID(c.Worker)
 	return worker.Options{
 		TaskQueue:        c.Temporal.TaskQueue,
+		Deployment:       c.Worker.Deployment,
+		BuildID:          build,
 		MaxActivities:    c.Worker.MaxConcurrentActivities,
 		MaxWorkflowTasks: c.Worker.MaxConcurrentWorkflowTasks,
 		StopGrace:        c.Worker.StopGrace,
 		Logger:           logger,
-	}
+	}, err
 }
 
 func starterOptions(c config.Config, temporal client.Client, log *events.Log, blobs *blob.Store, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (starter.Options, error) {
-	keys, err := newKeyring(c.Auth.APIKeys)
+	keys, err := newKeyring(c.Auth.APIKeys, c.Limits)
+	if err != nil {
+		return starter.Options{}, err
+	}
+	retry, err := retryPolicies(c.MCP)
+	if err != nil {
+		return starter.Options{}, err
+	}
+	codec, err := codecEndpoint(c, sealer)
 	return starter.Options{
 		Temporal: temporal, Namespace: namespaceOf(c.Temporal), TaskQueue: c.Temporal.TaskQueue,
 		Webhooks: subscriptions(c.Webhooks).For,
 		Dialect:  responses.Dialect(c.API.Dialect),
 		Events:   log, EventAge: c.Events.MaxAge,
-		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: networkPolicy(c.Network),
+		Payloads: payload.NewDataConverter(newCodec(c.Encryption, sealer)), Codec: codec,
+		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: networkPolicy(c.Network), Retry: retry,
 		Limits: starterLimits(c), Logger: logger,
 	}, err
 }
@@ -218,6 +249,9 @@ func starterLimits(c config.Config) starter.Limits {
 		RunTimeout:        c.Limits.RunTimeout,
 		ReadHeaderTimeout: c.HTTP.ReadHeaderTimeout,
 		Grace:             c.HTTP.ShutdownGrace,
+		OpenRequests:      c.Limits.OpenRequests,
+		BodyMemory:        int64(c.HTTP.BodyMemory),
+		ConcurrentStarts:  c.HTTP.ConcurrentStarts,
 		ToolOutput:        int(c.Limits.ToolOutputToModel),
 		Run: workflows.Limits{
 			Tools:                  c.Limits.Tools,

@@ -39,7 +39,7 @@ func TestToolsBeyondTheLimitCanBeChosen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealer, err := openSealer(c)
+	sealer, err := openSealer(c, newLogger(c.Log, io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}

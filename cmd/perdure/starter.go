@@ -36,7 +36,11 @@ func runStarter(cmd *cobra.Command, _ []string) error {
 		return errors.New("auth.api_keys: is empty, so nobody could use the API: name at least one key")
 	}
 	logger := newLogger(c.Log, cmd.ErrOrStderr())
-	temporal, err := dialTemporal(c.Temporal, logger)
+	sealer, err := openSealer(c, logger)
+	if err != nil {
+		return err
+	}
+	temporal, err := dialTemporal(c.Temporal, newCodec(c.Encryption, sealer), logger)
 	if err != nil {
 		return err
 	}
@@ -45,15 +49,11 @@ func runStarter(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	log, err := sharedEvents(cmd.Context(), c, blobs, logger)
+	log, err := sharedEvents(cmd.Context(), c, blobs, sealer, logger)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	sealer, err := openSealer(c)
-	if err != nil {
-		return err
-	}
 	catalog, err := newCatalog(c.Models)
 	if err != nil {
 		return err

@@ -27,7 +27,11 @@ func runWorker(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	logger := newLogger(c.Log, cmd.ErrOrStderr())
-	temporal, err := dialTemporal(c.Temporal, logger)
+	sealer, err := openSealer(c, logger)
+	if err != nil {
+		return err
+	}
+	temporal, err := dialTemporal(c.Temporal, newCodec(c.Encryption, sealer), logger)
 	if err != nil {
 		return err
 	}
@@ -36,15 +40,11 @@ func runWorker(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	log, err := sharedEvents(cmd.Context(), c, blobs, logger)
+	log, err := sharedEvents(cmd.Context(), c, blobs, sealer, logger)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	sealer, err := openSealer(c)
-	if err != nil {
-		return err
-	}
 	catalog, err := newCatalog(c.Models)
 	if err != nil {
 		return err
@@ -54,5 +54,9 @@ func runWorker(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	defer closeSteps()
-	return worker.Run(cmd.Context(), temporal, steps, workerOptions(c, logger))
+	options, err := workerOptions(c, logger)
+	if err != nil {
+		return err
+	}
+	return worker.Run(cmd.Context(), temporal, steps, options)
 }

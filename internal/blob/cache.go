@@ -13,16 +13,16 @@ type cache struct {
 	mu     sync.Mutex
 	most   int
 	held   int
-	recent *list.List // of entry, most recent first
+	recent *list.List // of cached, most recent first
 	byRef  map[Ref]*list.Element
 }
 
-type entry struct {
+type cached struct {
 	ref  Ref
 	data []byte
 }
 
-func (e entry) size() int { return len(e.data) + entryBytes }
+func (e cached) size() int { return len(e.data) + entryBytes }
 
 func newCache(most int) *cache {
 	return &cache{most: most, recent: list.New(), byRef: map[Ref]*list.Element{}}
@@ -36,11 +36,11 @@ func (c *cache) get(ref Ref) ([]byte, bool) {
 		return nil, false
 	}
 	c.recent.MoveToFront(e)
-	return e.Value.(entry).data, true
+	return e.Value.(cached).data, true
 }
 
 func (c *cache) add(ref Ref, data []byte) {
-	e := entry{ref, data}
+	e := cached{ref, data}
 	// One value may not push out everything else.
 	if e.size() > c.most/4 {
 		return
@@ -53,7 +53,7 @@ func (c *cache) add(ref Ref, data []byte) {
 	}
 	c.byRef[ref] = c.recent.PushFront(e)
 	for c.held += e.size(); c.held > c.most; {
-		old := c.recent.Remove(c.recent.Back()).(entry)
+		old := c.recent.Remove(c.recent.Back()).(cached)
 		delete(c.byRef, old.ref)
 		c.held -= old.size()
 	}

@@ -37,9 +37,9 @@ var (
 )
 
 // startDev starts "perdure dev" on free ports, and waits until it says that it is ready.
-func startDev(t *testing.T, data string) *devProcess {
+func startDev(t *testing.T, data string, flags ...string) *devProcess {
 	t.Helper()
-	d := &devProcess{process: devCommand(t, "--data", data, "--http", "127.0.0.1:0")}
+	d := &devProcess{process: devCommand(t, append(flags, "--data", data, "--http", "127.0.0.1:0")...)}
 	t.Cleanup(func() {
 		d.kill()
 		if report := d.output.since(0); t.Failed() || bytes.Contains(report, []byte("WARNING: DATA RACE")) {

@@ -3,16 +3,20 @@ package e2e
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"testing"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
 	tlog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"perdure/internal/payload"
+	"perdure/internal/secret"
 	"perdure/workflows"
 )
 
@@ -53,6 +57,16 @@ func (s *stack) awaitCount(ctx context.Context, t *testing.T, want int64, condit
 	}
 }
 
+// payloads decodes what the stack's processes have encoded.
+func (s *stack) payloads(t *testing.T) converter.DataConverter {
+	t.Helper()
+	sealer, err := secret.OpenKeysetFile(filepath.Join(s.dataDir(), "keyset.json"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload.NewDataConverter(payload.NewCodec(sealer, false))
+}
+
 // checkReplay replays a run that has ended: the workflow must decide the same once more.
 func checkReplay(t *testing.T, s *stack, id string) {
 	t.Helper()
@@ -60,9 +74,14 @@ func checkReplay(t *testing.T, s *stack, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := worker.NewWorkflowReplayer()
+	r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{DataConverter: s.payloads(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.RegisterWorkflowWithOptions(workflows.Response, workflow.RegisterOptions{Name: workflows.ResponseName})
-	if err := r.ReplayWorkflowHistory(tlog.NewStructuredLogger(slog.New(slog.DiscardHandler)), h); err != nil {
+	logger := tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))
+	execution := worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: id}}
+	if err := r.ReplayWorkflowHistoryWithOptions(logger, h, execution); err != nil {
 		t.Errorf("replay of %s: %v", id, err)
 	}
 }

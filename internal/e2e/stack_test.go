@@ -56,6 +56,9 @@ type stackOptions struct {
 	Events   string // URL of the event log; empty for the one that all share
 	OneModel bool   // the provider offers gpt-5.5 and nothing else
 	Settings string // YAML with more settings
+	// Header is the name of an environment variable whose value the provider wants as X-Canary.
+	Header string
+	Env    []string // more of the environment, before which the stack's own has to stand back
 }
 
 // configuration is a file that holds no secrets: those are in the environment.
@@ -74,6 +77,9 @@ models:
     openai:
       base_url: {{.Model}}
       api_key_env: E2E_MODEL_KEY
+{{- if .Header}}
+      headers_env: {X-Canary: {{.Header}}}
+{{- end}}
 {{- if .OneModel}}
       models: [gpt-5.5]
 {{- end}}
@@ -195,7 +201,7 @@ func (s *stack) start(args ...string) (*process, error) {
 		"TEMPORAL_ADDRESS=" + s.options.Temporal, "PERDURE_EVENTS_URL=" + cmp.Or(s.options.Events, suite.events.URL()),
 		"E2E_API_KEY=" + apiKey, "E2E_OTHER_API_KEY=" + otherKey, "E2E_MODEL_KEY=" + modelKey,
 	}
-	p, err := startPerdure(env, args...)
+	p, err := startPerdure(append(env, s.options.Env...), args...) // of two values the last one counts
 	if err == nil {
 		s.processes = append(s.processes, p)
 	}

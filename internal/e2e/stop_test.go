@@ -46,11 +46,14 @@ func TestWorkerStopsAfterCall(t *testing.T) {
 	}
 }
 
+// shortGrace is a worker that hands back soon, and a heartbeat timeout that nobody waits for.
+const shortGrace = "worker:\n  stop_grace: 1s\nlimits:\n  model:\n    heartbeat: 2m\n"
+
 // TestWorkerStopsBeforeAnswer: when its grace is over, a worker hands back what it could not finish, and no run fails.
 func TestWorkerStopsBeforeAnswer(t *testing.T) {
 	t.Parallel()
 	never := make(chan struct{})
-	k := newKillStack(t, "worker:\n  stop_grace: 1s\n", func(r modeltest.Request) modeltest.Reply {
+	k := newKillStack(t, shortGrace, func(r modeltest.Request) modeltest.Reply {
 		if r.N == 0 {
 			return modeltest.Text("an answer that nobody gets to see").Hold(never)
 		}
@@ -74,7 +77,7 @@ func TestWorkerStopsBeforeAnswer(t *testing.T) {
 // TestWorkerStopsDuringWrite: a call that outlasts the grace may have taken effect, so nobody makes it again.
 func TestWorkerStopsDuringWrite(t *testing.T) {
 	t.Parallel()
-	k := newKillStack(t, "worker:\n  stop_grace: 1s\n", callThenText)
+	k := newKillStack(t, shortGrace, callThenText)
 	k.mcp.On("tools/list", mcptest.Result(writeTool))
 	k.mcp.On("tools/call", mcptest.Silent())
 	later := k.respondLater(t.Context(), k.withTool())

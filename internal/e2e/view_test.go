@@ -59,7 +59,7 @@ func TestTemporalView(t *testing.T) {
 		t.Errorf("the run is shown as a %s that is %s", got, info.GetStatus())
 	}
 	wantAttributes := map[string]any{
-		"PerdureOrganization": organization, "PerdureUser": user, "PerdureModel": model,
+		"PerdureOrganization": organization, "PerdureUser": user, "PerdureKey": user, "PerdureModel": model,
 		"PerdureServers": []any{"github"}, "PerdureStatus": "completed", "PerdureStored": true,
 	}
 	if diff := cmp.Diff(wantAttributes, attributes(t, info.GetSearchAttributes())); diff != "" {

@@ -146,9 +146,7 @@ func (r *Rules) checkDial(host string, dest netip.AddrPort) error {
 }
 
 func (r *Rules) allowsOrigin(target Origin) bool {
-	return slices.ContainsFunc(r.origins, func(o Origin) bool {
-		return o.scheme == target.scheme && o.host == target.host && o.matchesPort(target.port)
-	})
+	return slices.ContainsFunc(r.origins, func(o Origin) bool { return o.Covers(target) })
 }
 
 // Origin is a scheme, a host and a port, in the form in which origins are compared.

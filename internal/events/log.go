@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"perdure/internal/blob"
+	"perdure/internal/secret"
 )
 
 // Options say where the log is and how it keeps events. Blobs and Logger are required, and one of URL and Dir.
@@ -30,7 +31,10 @@ type Options struct {
 	MaxAge   time.Duration // of an event; at least 1 s
 	Replicas int           // of the stream
 	Blobs    *blob.Store   // for events that are too large for a message
-	Logger   *slog.Logger
+	// Sealer opens events that are encrypted; without it they cannot be read. Encrypt has new ones encrypted.
+	Sealer  *secret.Sealer
+	Encrypt bool
+	Logger  *slog.Logger
 }
 
 // Log is a connection to the event log. It is safe for concurrent use.

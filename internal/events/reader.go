@@ -45,6 +45,8 @@ type Reader struct {
 	epoch  uint64      // of the log's state
 	look   time.Duration
 	ended  bool
+	// unreadable is set once that there are events which cannot be read was told.
+	unreadable bool
 }
 
 // Read returns a reader of a response's events, from the first one on. It must be closed. Its error is ErrInvalidID, ErrUnavailable
@@ -154,15 +156,28 @@ func (r *Reader) take(ctx context.Context) (e Event, known bool, err error) {
 	if r.ready = r.ready[1:]; len(r.ready) == 0 {
 		r.ready = nil
 	}
+	if err == nil && m.Header.Get(sealedHeader) != "" {
+		data, err = r.log.open(data, r.subject)
+	}
 	if err == nil {
 		err = json.Unmarshal(data, &e)
 	}
 	if err != nil {
-		r.log.options.Logger.WarnContext(ctx, "an event cannot be read", "subject", r.subject, "error", err)
+		r.reportUnreadable(ctx, err)
 		return Event{}, false, nil
 	}
 	r.ended = e.Kind == Ended
 	return e, true, nil
+}
+
+// reportUnreadable tells of the first event that cannot be read: where a key is missing, there are many.
+func (r *Reader) reportUnreadable(ctx context.Context, err error) {
+	if r.unreadable {
+		return
+	}
+	r.unreadable = true
+	r.log.options.Logger.WarnContext(ctx, "an event cannot be read: this one, and others of the response like it, are shown when the run ends",
+		"subject", r.subject, "error", err)
 }
 
 // headerNumber returns 0 for a header that is not there.

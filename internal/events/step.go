@@ -86,8 +86,7 @@ func (l *Log) fill(m *nats.Msg, e Event) error {
 		return fmt.Errorf("events: encode: %w", err)
 	}
 	if len(data) <= min(inlineBytes, int(l.conn.MaxPayload())-headroom) {
-		m.Data = data
-		return nil
+		return l.put(m, e.Kind, data)
 	}
 	ref, err := l.options.Blobs.Put(l.ctx, data)
 	if err != nil {

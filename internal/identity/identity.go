@@ -16,8 +16,16 @@ import (
 type Principal struct {
 	Organization string
 	User         string
-	// Key is the name of the API key, for logs.
-	Key string
+	// Key is the name of the API key. No other key has it.
+	Key    string
+	Limits Limits
+}
+
+// Limits are what a caller may use. What is 0 has no limit.
+type Limits struct {
+	RequestsPerMinute int
+	RequestBurst      int // of them at once
+	ConcurrentRuns    int
 }
 
 // KeyHash is the SHA-256 of an API key. Keys are random and long, so a fast hash is enough to keep them unreadable.

@@ -48,8 +48,9 @@ func newRedactor(s Server) redactor {
 				add(v)
 			}
 		}
-		for segment := range strings.SplitSeq(u.Path, "/") {
-			if len(segment) >= minSecretSegment && strings.ContainsAny(segment, "0123456789") {
+		for escaped := range strings.SplitSeq(u.EscapedPath(), "/") { // a segment may hold a slash itself
+			segment, err := url.PathUnescape(escaped)
+			if err == nil && len(segment) >= minSecretSegment && strings.ContainsAny(segment, "0123456789") {
 				add(segment)
 			}
 		}

@@ -16,6 +16,8 @@ type Binding struct {
 	ServerLabel string
 	// Organization is the tenant that the value belongs to.
 	Organization string
+	// WorkflowID is the workflow that the value belongs to.
+	WorkflowID string
 }
 
 var errNoPurpose = errors.New("secret: the binding has no purpose")
@@ -36,6 +38,7 @@ func (b Binding) associatedData() ([]byte, error) {
 		{2, b.ResponseID},
 		{3, b.ServerLabel},
 		{4, b.Organization},
+		{5, b.WorkflowID},
 	} {
 		if field.value == "" {
 			continue

@@ -6,34 +6,43 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
+	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 )
 
 // maxKeysetBytes is room for some hundred keys; a larger file is not a keyset.
 const maxKeysetBytes = 64 << 10
 
-// GenerateKeyset returns a new keyset with one AES256-GCM key: a cleartext Tink keyset in JSON, as ParseKeyset reads.
+// newKeyTemplate is what new keys are: AES-256-GCM with a nonce of 192 random bits. With the usual 96, a key should not seal more than
+// 2³² values, and a busy log of events comes to that within weeks.
+func newKeyTemplate() *tinkpb.KeyTemplate { return aead.XAES256GCM192BitNonceKeyTemplate() }
+
+// GenerateKeyset returns a new keyset with one key: a cleartext Tink keyset in JSON, as ParseKeyset reads.
 func GenerateKeyset() ([]byte, error) {
-	keys, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	keys, err := keyset.NewHandle(newKeyTemplate())
 	if err != nil {
 		return nil, fmt.Errorf("secret: generate a keyset: %w", err)
 	}
+	return marshalKeyset(keys)
+}
+
+func marshalKeyset(keys *keyset.Handle) ([]byte, error) {
 	var buf bytes.Buffer
 	if err := insecurecleartextkeyset.Write(keys, keyset.NewJSONWriter(&buf)); err != nil {
-		return nil, fmt.Errorf("secret: generate a keyset: %w", err)
+		return nil, fmt.Errorf("secret: encode the keyset: %w", err)
 	}
 	return buf.Bytes(), nil
 }
 
-// ParseKeyset returns a Sealer for a cleartext Tink keyset in JSON. Its errors contain nothing of the keyset but key
-// IDs, which are not secret.
-func ParseKeyset(data []byte) (*Sealer, error) {
+func unmarshalKeyset(data []byte) (*keyset.Handle, error) {
 	if len(data) > maxKeysetBytes {
 		return nil, fmt.Errorf("secret: the keyset is larger than %d bytes", maxKeysetBytes)
 	}
@@ -41,21 +50,42 @@ func ParseKeyset(data []byte) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secret: not a cleartext Tink keyset in JSON: %w", err)
 	}
-	return newSealer(keys)
+	return keys, nil
 }
 
-// OpenKeysetFile returns a Sealer for the keyset in the file at path. If there is no such file it makes one, readable
-// by its owner only; processes that start at the same time all end with the same keyset. The directory must exist: a
-// new keyset in a directory made up on the spot would hide that a volume is not mounted.
+func parseKeyring(data []byte) (*keyring, error) {
+	keys, err := unmarshalKeyset(data)
+	if err != nil {
+		return nil, err
+	}
+	return newKeyring(keys)
+}
+
+// ParseKeyset returns a Sealer for a cleartext Tink keyset in JSON. Its errors contain nothing of the keyset but key
+// IDs, which are not secret.
+func ParseKeyset(data []byte) (*Sealer, error) {
+	keys, err := parseKeyring(data)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sealer{}
+	s.keys.Store(keys)
+	return s, nil
+}
+
+// OpenKeysetFile returns a Sealer for the keyset in the file at path, which it follows from then on: a file that cannot be used any more
+// is told to the logger and changes nothing. If there is no such file it makes one, readable by its owner only; processes that start at
+// the same time all end with the same keyset. The directory must exist: a new keyset in a directory made up on the spot would hide that
+// a volume is not mounted.
 //
 // It refuses a file that the group or others can read.
-func OpenKeysetFile(path string) (*Sealer, error) {
-	data, err := readKeysetFile(path)
+func OpenKeysetFile(path string, logger *slog.Logger) (*Sealer, error) {
+	data, info, err := readKeysetFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := createKeysetFile(path); err != nil {
 			return nil, fmt.Errorf("secret: create the keyset file: %w", err)
 		}
-		data, err = readKeysetFile(path)
+		data, info, err = readKeysetFile(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("secret: read the keyset file: %w", err)
@@ -64,28 +94,39 @@ func OpenKeysetFile(path string) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyset file %s: %w", path, err)
 	}
+	sealer.file = &keysetFile{path: path, logger: logger, seen: info}
+	sealer.file.next.Store(time.Now().Add(lookEvery).UnixNano())
 	return sealer, nil
 }
 
-func readKeysetFile(path string) ([]byte, error) {
+func readKeysetFile(path string) ([]byte, fs.FileInfo, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer file.Close()
-	// The permissions of the open file, not of whatever the path names by now.
+	info, err := checkKeysetFile(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxKeysetBytes+1))
+	return data, info, err
+}
+
+// checkKeysetFile looks at the permissions of the open file, not of whatever the path names by now.
+func checkKeysetFile(file *os.File) (fs.FileInfo, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
+		return nil, fmt.Errorf("%s is not a regular file", file.Name())
 	}
 	// Windows keeps permissions elsewhere and always reports 0666.
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%s is accessible to other users (mode %04o): run chmod 600 %s", path, mode, path)
+		return nil, fmt.Errorf("%s is accessible to other users (mode %04o): run chmod 600 %s", file.Name(), mode, file.Name())
 	}
-	return io.ReadAll(io.LimitReader(file, maxKeysetBytes+1))
+	return info, nil
 }
 
 // createKeysetFile makes the file at path appear complete or not at all. It is no error if another process made it

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,7 @@ import (
 func TestOpenKeysetFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keyset.json")
-	first, err := OpenKeysetFile(path)
+	first, err := OpenKeysetFile(path, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func TestOpenKeysetFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := OpenKeysetFile(path)
+	second, err := OpenKeysetFile(path, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestOpenKeysetFileConcurrently(t *testing.T) {
 	for i := range sealers {
 		group.Go(func() {
 			<-start
-			sealer, err := OpenKeysetFile(path)
+			sealer, err := OpenKeysetFile(path, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Error(err)
 				return
@@ -68,7 +69,7 @@ func TestOpenKeysetFileConcurrently(t *testing.T) {
 		return
 	}
 	requireOnly(t, path)
-	kept, err := OpenKeysetFile(path)
+	kept, err := OpenKeysetFile(path, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,13 +88,13 @@ func TestOpenKeysetFileRefusesOpenPermissions(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []fs.FileMode{0o640, 0o604, 0o644, 0o660, 0o666, 0o610} {
 		path := filepath.Join(t.TempDir(), "keyset.json")
-		if _, err := OpenKeysetFile(path); err != nil {
+		if _, err := OpenKeysetFile(path, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		_, err := OpenKeysetFile(path)
+		_, err := OpenKeysetFile(path, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
 			t.Errorf("mode %04o: error %v, want one that says to run chmod 600", mode, err)
 		}
@@ -124,7 +125,7 @@ func TestOpenKeysetFileRefuses(t *testing.T) {
 		"encrypted":       write("encrypted", `{"encryptedKeyset":"`+hidden+`"}`),
 		"without any key": write("nokey", `{"primaryKeyId":1,"key":[]}`),
 	} {
-		sealer, err := OpenKeysetFile(path)
+		sealer, err := OpenKeysetFile(path, slog.New(slog.DiscardHandler))
 		if err == nil || sealer != nil {
 			t.Errorf("%s: OpenKeysetFile = %v, %v, want an error", name, sealer, err)
 			continue

@@ -6,5 +6,6 @@
 //
 // A [Sealer] makes a secret safe to store: in a workflow's history, in the database. It encrypts with a Tink keyset and
 // binds the result to the place it was made for (a [Binding]), so that a sealed value copied to another response or
-// another server cannot be opened there.
+// another server cannot be opened there. A [Keyset] is the same keys to look at and to change; a Sealer of a keyset file takes over what
+// was changed there.
 package secret

@@ -23,7 +23,7 @@ const (
 func searchAttributes() map[string]string {
 	return map[string]string{
 		"PerdureOrganization": "Keyword", "PerdureUser": "Keyword", "PerdureModel": "Keyword", "PerdureServers": "KeywordList",
-		"PerdureStatus": "Keyword",
+		"PerdureStatus": "Keyword", "PerdureKey": "Keyword",
 	}
 }
 
@@ -58,8 +58,14 @@ func Address(tb testing.TB) string {
 // Start returns a server of the test's own on a new file, without UI, to be killed and restarted at will.
 func Start(tb testing.TB) *temporaldev.Server {
 	tb.Helper()
+	return StartIn(tb, tb.TempDir())
+}
+
+// StartIn is Start with a file in a directory.
+func StartIn(tb testing.TB, dir string) *temporaldev.Server {
+	tb.Helper()
 	s, err := temporaldev.Start(tb.Context(), temporaldev.Options{
-		DB:       filepath.Join(tb.TempDir(), "temporal.db"),
+		DB:       filepath.Join(dir, "temporal.db"),
 		Listen:   "127.0.0.1:0",
 		UI:       "off",
 		Log:      tb.Output(),

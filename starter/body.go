@@ -1,0 +1,81 @@
+package starter
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"perdure/internal/admission"
+	"perdure/internal/identity"
+	"perdure/internal/responses"
+)
+
+// bodyStep is in how many bytes the memory for bodies is taken.
+const bodyStep = 16 << 10
+
+// metered is a body that takes memory as it is read: what a slow client has announced and not sent takes none. When there is none
+// left, reading fails with a refusal.
+type metered struct {
+	io.ReadCloser
+	budget      *admission.Budget
+	key         string
+	read, taken int64 // bytes
+}
+
+func (s *Starter) metered(body io.ReadCloser, who identity.Principal) *metered {
+	return &metered{ReadCloser: body, budget: s.gates.bodies, key: who.Key}
+}
+
+func (m *metered) Read(p []byte) (int, error) {
+	n, err := m.ReadCloser.Read(p)
+	m.read += int64(n)
+	for m.taken < m.read {
+		switch err := m.budget.Take(m.key, bodyStep); {
+		case errors.Is(err, admission.ErrShare):
+			return 0, tooMany(retryBusy, "the requests of this API key that are being read are too large together; try again")
+		case err != nil:
+			return 0, busy("the requests that are being read are too large together; try again")
+		}
+		m.taken += bodyStep
+	}
+	return n, err
+}
+
+// done gives the memory back. It may be called again.
+func (m *metered) done() {
+	m.budget.Give(m.key, m.taken)
+	m.taken, m.read = 0, 0
+}
+
+// readBody reads the body of a request. Its memory counts until done is called.
+func (s *Starter) readBody(w http.ResponseWriter, r *http.Request, who identity.Principal) (body []byte, done func(), err error) {
+	m := s.metered(r.Body, who)
+	r.Body = m
+	body, err = s.readUpTo(w, r, s.Limits.Body)
+	if err != nil {
+		m.done()
+		return nil, nil, err
+	}
+	return body, m.done, nil
+}
+
+func (s *Starter) readUpTo(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	if r.ContentLength > most {
+		return nil, tooLargeError(most)
+	}
+	// It holds for the body alone: net/http lifts it when the body has been read, and watches whether the client stays.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.bodyTimeout)); err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var tooLarge *http.MaxBytesError
+	var refused *refusal
+	switch {
+	case errors.As(err, &tooLarge), errors.As(err, &refused):
+		return nil, err
+	case err != nil:
+		return nil, responses.Invalid("", "the request body ended early, or took longer than %v", s.bodyTimeout)
+	}
+	return body, nil
+}

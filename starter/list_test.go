@@ -1,0 +1,54 @@
+package starter
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"perdure/internal/payload"
+	"perdure/internal/responses"
+	"perdure/internal/secret"
+	"perdure/workflows"
+)
+
+// A response whose key is gone is listed by what is never encrypted.
+func TestListedWithoutItsKey(t *testing.T) {
+	t.Parallel()
+	o, log := newOptions(t)
+	o.Payloads = payload.NewDataConverter(payload.NewCodec(o.Sealer, true))
+	s := newStarter(t.Context(), t.Context(), o)
+	begin := time.Unix(1_800_000_000, 0)
+	begun := &responses.Response{ID: "resp_1", Model: "p/m", Status: responses.ResponseInProgress, Metadata: map[string]string{"a": "b"}}
+	members := must(s.memo(t.Context(), begun, ""))
+	other := payload.NewDataConverter(payload.NewCodec(must(secret.ParseKeyset(must(secret.GenerateKeyset()))), true))
+	for name, dc := range map[string]converter.DataConverter{"its key": o.Payloads, "another": other} {
+		plain := converter.GetDefaultDataConverter()
+		entry, err := s.listEntry(t.Context(), &workflowpb.WorkflowExecutionInfo{
+			Execution: &commonpb.WorkflowExecution{WorkflowId: "resp_1"},
+			StartTime: timestamppb.New(begin), CloseTime: timestamppb.New(begin),
+			Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{
+				memoResponse: must(payload.OfWorkflow(dc, o.Namespace, "resp_1").ToPayload(members[memoResponse])),
+			}},
+			SearchAttributes: &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{
+				workflows.Status.GetName(): must(plain.ToPayload(responses.ResponseCompleted)), workflows.Model.GetName(): must(plain.ToPayload("p/m")),
+			}},
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if entry.ID != "resp_1" || entry.Status != "completed" || entry.Model != "p/m" || entry.CreatedAt != begin.Unix() {
+			t.Errorf("%s: got %+v", name, entry)
+		}
+		if known := entry.Metadata["a"] == "b"; known != (name == "its key") || entry.Metadata == nil {
+			t.Errorf("%s: got the metadata %v", name, entry.Metadata)
+		}
+	}
+	if n := strings.Count(log.String(), "cannot be read"); n != 1 {
+		t.Errorf("it was told %d times, want once: %s", n, log)
+	}
+}
