@@ -12,8 +12,14 @@ import (
 
 // answers are what a client says to approval requests.
 type answers struct {
-	approved []*responses.MCPApprovalRequest
+	approved []approvedCall
 	denied   []string
+}
+
+// approvedCall is a request that the client approved.
+type approvedCall struct {
+	*responses.MCPApprovalRequest
+	declared bool // its tool is read-only or idempotent by the last list of its server in the conversation
 }
 
 // approvalAnswers reads the answers of the input to approval requests, which stand in the input or in the conversation before it.
@@ -51,7 +57,7 @@ func (s *Starter) approvalAnswers(ctx context.Context, req *responses.Request, b
 				if err := checkApproved(req, request, place); err != nil {
 					return out, err
 				}
-				out.approved = append(out.approved, request)
+				out.approved = append(out.approved, approvedCall{request, declaredRepeatable(request, req.Input[:i], earlier)})
 			}
 			answered[it.ApprovalRequestID] = true
 		}
@@ -112,8 +118,26 @@ func checkApproved(req *responses.Request, call *responses.MCPApprovalRequest, p
 	return responses.Invalid(place, "the approved call needs the MCP server %q among the tools of this request", clip(call.ServerLabel))
 }
 
-// approvedCalls translates the approved requests for the run.
-func (s *Starter) approvedCalls(ctx context.Context, requests []*responses.MCPApprovalRequest) ([]workflows.Approved, error) {
+// declaredRepeatable reports whether the conversation lists the tool of a call as read-only or idempotent. The last list of its server
+// counts, whose parts are given from the end.
+func declaredRepeatable(call *responses.MCPApprovalRequest, parts ...[]responses.Item) bool {
+	for _, items := range parts {
+		for _, item := range slices.Backward(items) {
+			list, ok := item.(*responses.MCPListTools)
+			if !ok || list.ServerLabel != call.ServerLabel || list.Error != nil {
+				continue
+			}
+			return slices.ContainsFunc(list.Tools, func(t responses.MCPToolInfo) bool {
+				return t.Name == call.Name && t.Annotations != nil && (t.Annotations.ReadOnly || t.Annotations.Idempotent)
+			})
+		}
+	}
+	return false
+}
+
+// approvedCalls translates the approved requests for a run in which the servers with these labels are not listed again: of the others
+// it is not known yet what they declare.
+func (s *Starter) approvedCalls(ctx context.Context, requests []approvedCall, listed []string) ([]workflows.Approved, error) {
 	var out []workflows.Approved
 	for _, r := range requests {
 		arguments, err := s.Blobs.Pack(ctx, r.Arguments, transcript.InlineBytes)
@@ -122,6 +146,7 @@ func (s *Starter) approvedCalls(ctx context.Context, requests []*responses.MCPAp
 		}
 		out = append(out, workflows.Approved{
 			RequestID: r.ID, Server: r.ServerLabel, Tool: r.Name, Arguments: arguments, ThoughtSignature: r.ThoughtSignature,
+			Repeatable: r.declared && slices.Contains(listed, r.ServerLabel),
 		})
 	}
 	return out, nil

@@ -53,7 +53,7 @@ func (s *Starter) runInput(ctx context.Context, who identity.Principal, response
 		in.Webhooks = s.Webhooks(who.Organization)
 	}
 	var err error
-	if in.Approved, err = s.approvedCalls(ctx, b.answers.approved); err != nil {
+	if in.Approved, err = s.approvedCalls(ctx, b.answers.approved, in.Listed); err != nil {
 		return in, err
 	}
 	if in.Settings, err = s.Blobs.Pack(ctx, settings(who, req, d), inlineSettings); err != nil {

@@ -68,7 +68,7 @@ func (r *run) callApproved(ctx workflow.Context) error {
 		calls[i] = activities.ToolCall{
 			ItemID: responses.MCPCallID(responses.DialectOpenAI, r.in.ResponseID, r.newItem(), 1),
 			Server: a.Server, Tool: a.Tool, Arguments: a.Arguments, ThoughtSignature: a.ThoughtSignature,
-			ApprovalRequestID: a.RequestID,
+			ApprovalRequestID: a.RequestID, Repeatable: a.Repeatable,
 		}
 	}
 	r.steps = append(slices.Clone(r.steps), r.transcript.Len())

@@ -44,7 +44,7 @@ func (r *run) call(ctx workflow.Context, calls []activities.ToolCall) error {
 				Server:           r.servers[call.Server],
 				Tool:             call.Tool,
 				Arguments:        call.Arguments,
-				Repeatable:       call.Repeatable,
+				Repeatable:       r.retry[call.Server].Repeatable(call.Tool, call.Repeatable),
 				ThoughtSignature: call.ThoughtSignature,
 
 				ApprovalRequestID: call.ApprovalRequestID,

@@ -57,7 +57,7 @@ func (r *run) unlisted() []activities.Server {
 	var servers []activities.Server
 	for _, s := range r.in.Servers {
 		if !slices.Contains(r.in.Listed, s.Label) {
-			servers = append(servers, s)
+			servers = append(servers, r.servers[s.Label])
 		}
 	}
 	return servers

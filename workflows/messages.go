@@ -78,6 +78,9 @@ type Approved struct {
 	Server    string     `json:"server"`
 	Tool      string     `json:"tool"`
 	Arguments blob.Value `json:"arguments"` // a JSON string
+	// Repeatable is set for a tool that the conversation's list declares read-only or idempotent. It is not known of one whose server
+	// is listed anew.
+	Repeatable bool `json:"repeatable,omitempty"`
 
 	ThoughtSignature string `json:"thought_signature,omitempty"`
 }

@@ -26,7 +26,8 @@ func Response(ctx workflow.Context, in ResponseInput) (Outcome, error) {
 type run struct {
 	in         ResponseInput
 	transcript transcript.Transcript
-	servers    map[string]activities.Server
+	servers    map[string]activities.Server // as steps get them
+	retry      map[string]activities.RetryPolicy
 	model      int // position in in.Models of the model in use
 	turn       int
 	tries      int   // attempts at turns that were given up
@@ -43,8 +44,13 @@ type run struct {
 }
 
 func newRun(in ResponseInput) *run {
-	r := &run{in: in, transcript: in.Input, servers: map[string]activities.Server{}, status: responses.ResponseInProgress}
+	r := &run{
+		in: in, transcript: in.Input, status: responses.ResponseInProgress,
+		servers: map[string]activities.Server{}, retry: map[string]activities.RetryPolicy{},
+	}
 	for _, s := range in.Servers {
+		// A policy may name many tools, and every step has its server in the history.
+		r.retry[s.Label], s.Retry = s.Retry, activities.RetryPolicy{}
 		r.servers[s.Label] = s
 	}
 	return r
