@@ -45,9 +45,12 @@ build: bin/perdure bin/perdure-temporal ## Build bin/perdure and bin/perdure-tem
 # One Temporal server serves all packages of a test run. The nested module has its own tests, without the race detector:
 # the server's code is not ours.
 .PHONY: test
+# The search attributes that runs set while they run: not every test begins with a "perdure migrate" of the namespace.
+TEST_ATTRIBUTES = --search-attribute PerdureStatus=Keyword --search-attribute PerdureModel=Keyword
+
 test: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
 test: bin/perdure-temporal $(NPM_INSTALLED) ## Run all tests; TESTFLAGS="-run Name" passes flags on
-	bin/perdure-temporal --listen 127.0.0.1:0 --ui off -- go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+	bin/perdure-temporal --listen 127.0.0.1:0 --ui off $(TEST_ATTRIBUTES) -- go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
 	cd devserver && go test -trimpath -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
 
 .PHONY: lint

@@ -27,7 +27,8 @@ const (
 	ErrTypeDeletion = "deletion"
 	// ErrTypeStorage: a large value could not be read or written.
 	ErrTypeStorage = "storage"
-	// ErrTypeStopped: the worker was stopped before the step had ended. Nothing is wrong with the step.
+	// ErrTypeStopped: the worker was stopped before the step had ended. Nothing is wrong with the step. The details are the number of
+	// the attempt, an int.
 	ErrTypeStopped = "worker_stopped"
 	// ErrTypeBroken: the run can never go on, because of its configuration rather than its input.
 	ErrTypeBroken = "broken"

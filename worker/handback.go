@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 
@@ -52,7 +53,10 @@ func (i *handBackActivity) ExecuteActivity(ctx context.Context, in *interceptor.
 	// its result, or has failed for another reason, says so even now.
 	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), errStopping) {
 		return nil, temporal.NewApplicationErrorWithOptions("the worker was stopped; another one takes over", activities.ErrTypeStopped,
-			temporal.ApplicationErrorOptions{NextRetryDelay: atOnce, Category: temporal.ApplicationErrorCategoryBenign})
+			temporal.ApplicationErrorOptions{
+				NextRetryDelay: atOnce, Category: temporal.ApplicationErrorCategoryBenign,
+				Details: []any{int(activity.GetInfo(ctx).Attempt)},
+			})
 	}
 	return result, err
 }

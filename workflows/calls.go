@@ -69,6 +69,10 @@ func (r *run) mcpCall(ctx workflow.Context, input activities.MCPCallInput) (blob
 	var result activities.MCPCallResult
 	err := workflow.ExecuteActivity(
 		workflow.WithActivityOptions(ctx, mcpCallOptions(r.in.Limits, summary)), activities.MCPCallName, input).Get(ctx, &result)
+	// A step that begins anew does not know what its attempts before have recorded, so one that must not be repeated is given up.
+	if _, stopped := stoppedAfter(err); stopped && input.Repeatable {
+		return r.mcpCall(ctx, input)
+	}
 	if err == nil || temporal.IsCanceledError(err) {
 		return result.Item, err
 	}

@@ -23,20 +23,31 @@ func (r *run) discover(ctx workflow.Context) error {
 	results := make([]activities.DiscoverResult, len(servers))
 	selector := workflow.NewSelector(ctx)
 	var first error
+	pending := len(servers)
 	for i, server := range servers {
 		n := r.newItem()
 		input := activities.DiscoverInput{
 			ResponseID: r.in.ResponseID, ItemID: responses.ItemID(responses.TypeMCPListTools, r.in.ResponseID, n), Index: n, Server: server,
 		}
-		future := workflow.ExecuteActivity(
-			workflow.WithActivityOptions(ctx, discoverOptions(r.in.Limits, server)), activities.DiscoverName, input)
-		selector.AddFuture(future, func(f workflow.Future) {
-			if err := f.Get(ctx, &results[i]); err != nil && first == nil {
-				first = failed(ErrTypeDiscovery, unavailable(server.Label), err)
-			}
-		})
+		var list func()
+		list = func() {
+			future := workflow.ExecuteActivity(
+				workflow.WithActivityOptions(ctx, discoverOptions(r.in.Limits, server)), activities.DiscoverName, input)
+			selector.AddFuture(future, func(f workflow.Future) {
+				err := f.Get(ctx, &results[i])
+				if _, stopped := stoppedAfter(err); stopped {
+					list()
+					return
+				}
+				pending--
+				if err != nil && first == nil {
+					first = failed(ErrTypeDiscovery, unavailable(server.Label), err)
+				}
+			})
+		}
+		list()
 	}
-	for range servers {
+	for pending > 0 {
 		if selector.Select(ctx); first != nil {
 			return first
 		}

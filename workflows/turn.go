@@ -20,6 +20,10 @@ func (r *run) modelTurn(ctx workflow.Context) (activities.ModelTurnResult, error
 			r.accept(answer)
 			return answer, nil
 		}
+		if attempts, stopped := stoppedAfter(err); stopped {
+			r.tries += attempts // so that no two attempts have the same number
+			continue
+		}
 		if temporal.IsCanceledError(err) || r.model+1 >= len(r.in.Models) {
 			return answer, failed(ErrTypeFailed, "the model could not be asked", err)
 		}
