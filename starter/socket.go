@@ -173,7 +173,7 @@ func (k *socket) run(ctx context.Context, req *responses.Request, begun func()) 
 	out := &socketSink{k: k}
 	f := &feed{s: k.s, run: b.run, response: b.response, dialect: k.s.dialect(k.r), after: -1, hold: true, sink: out}
 	err = f.follow(ctx)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil && !errors.Is(err, errStopping) {
 		k.s.abandon(ctx, b)
 	}
 	if err != nil || out.last == "response.failed" {

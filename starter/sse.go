@@ -17,7 +17,8 @@ func (s *Starter) streamRun(w http.ResponseWriter, r *http.Request, b *begun) er
 		s: s, run: b.run, response: b.response, dialect: s.dialect(r), after: -1, hold: !b.response.Background, fresh: needsFreshIndexes(r),
 	}
 	defer func() { // also when the answer is aborted
-		if r.Context().Err() != nil {
+		// A client that takes its events too slowly for a starter that stops is cut off by that, and goes on elsewhere.
+		if r.Context().Err() != nil && s.closing.Err() == nil {
 			s.abandon(r.Context(), b)
 		}
 	}()

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,45 @@ func TestWorkerKilledWhileModelAnswers(t *testing.T) {
 		t.Errorf("got %q, want the second attempt's answer", got.text())
 	}
 	checkReplay(t, k.stack, got.ID)
+}
+
+var workerStarted = regexp.MustCompile(`"msg":"worker started"`)
+
+// secondWorker starts a worker beside the one that has the step under way, and returns that one.
+func (k *killStack) secondWorker(t *testing.T) (first *process) {
+	t.Helper()
+	first = k.worker
+	if err := k.startWorker(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.worker.await(t.Context(), workerStarted); err != nil {
+		t.Fatal(err)
+	}
+	return first
+}
+
+// TestWorkerKilledBesideAnother: with the settings that are default, it takes less than [recovery] from a worker's death to the end of
+// its runs, all that other workers do for them included.
+func TestWorkerKilledBesideAnother(t *testing.T) {
+	t.Parallel()
+	never := make(chan struct{})
+	k := newKillStack(t, "", func(r modeltest.Request) modeltest.Reply {
+		if r.N == 0 {
+			return modeltest.Text("an answer that nobody gets to see").HoldAfter(2, never)
+		}
+		return callThenText(r)
+	})
+	k.mcp.On("tools/list", mcptest.Result(writeTool))
+	later := k.respondLater(t.Context(), k.withTool())
+	if _, err := k.model.WaitRequest(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	first := k.secondWorker(t)
+	since := time.Now()
+	first.kill()
+	if call := completes(t, later, since).call(t); call.Error != nil || call.Output != "ok" {
+		t.Errorf("got %+v, want the tool's output", call)
+	}
 }
 
 func TestWorkerKilledDuringWrite(t *testing.T) {

@@ -74,6 +74,30 @@ func TestWorkerStopsBeforeAnswer(t *testing.T) {
 	}
 }
 
+// TestWorkerHandsBackToAnother: what a worker hands back, another one has at once.
+func TestWorkerHandsBackToAnother(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	k := newKillStack(t, shortGrace, func(modeltest.Request) modeltest.Reply { return modeltest.Text("done").Hold(release) })
+	later := k.respondLater(t.Context(), `{"input": "x"}`)
+	if _, err := k.model.WaitRequest(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	first := k.secondWorker(t)
+	if code, err := first.stop(); code != 0 || err != nil {
+		t.Errorf("the worker that was told to stop: exit code %d, %v", code, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), recovery)
+	defer cancel()
+	if _, err := k.model.WaitRequest(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	if got := completes(t, later, time.Now()); got.text() != "done" {
+		t.Errorf("got %q, want the second attempt's answer", got.text())
+	}
+}
+
 // TestWorkerStopsDuringWrite: a call that outlasts the grace may have taken effect, so nobody makes it again.
 func TestWorkerStopsDuringWrite(t *testing.T) {
 	t.Parallel()
