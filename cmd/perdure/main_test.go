@@ -33,6 +33,7 @@ func TestHelp(t *testing.T) {
 	_, commands, _ := strings.Cut(out, "Available Commands:\n")
 	commands, _, _ = strings.Cut(commands, "\n\n")
 	const want = `  completion  Generate the autocompletion script for the specified shell
+  deployment  See to the versions of workers: who gets new runs, and who is still needed
   dev         Run everything on this machine, with nothing else installed
   healthcheck Exit with 0 if a GET of the URL answers 200
   help        Help about any command
