@@ -84,9 +84,10 @@ func (f *fixture) run(t *testing.T, c client.Client) (stop context.CancelFunc, e
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	out := make(chan error, 1)
 	done := make(chan struct{})
+	options := f.options // a test may change them for the next worker
 	go func() {
 		defer close(done)
-		out <- worker.Run(ctx, c, f.steps, f.options)
+		out <- worker.Run(ctx, c, f.steps, options)
 	}()
 	t.Cleanup(func() { stop(); <-done })
 	return stop, out

@@ -1,0 +1,38 @@
+package worker
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	sdkworker "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"perdure/workflows"
+)
+
+// registry records what is registered.
+type registry struct {
+	sdkworker.WorkflowRegistry // anything else than the method below is a nil dereference
+	behaviors                  map[string]workflow.VersioningBehavior
+}
+
+func (r *registry) RegisterWorkflowWithOptions(_ any, o workflow.RegisterOptions) {
+	r.behaviors[o.Name] = o.VersioningBehavior
+}
+
+// TestVersioningBehaviors pins what every workflow does when a version is replaced. A run that is under way must not change its mind.
+func TestVersioningBehaviors(t *testing.T) {
+	t.Parallel()
+	r := &registry{behaviors: map[string]workflow.VersioningBehavior{}}
+	registerWorkflows(r)
+	want := map[string]workflow.VersioningBehavior{
+		workflows.ResponseName:     workflow.VersioningBehaviorPinned,
+		workflows.ConversationName: workflow.VersioningBehaviorAutoUpgrade,
+		workflows.ApprovalName:     workflow.VersioningBehaviorAutoUpgrade,
+		workflows.WebhookName:      workflow.VersioningBehaviorAutoUpgrade,
+		workflows.DeletionName:     workflow.VersioningBehaviorAutoUpgrade,
+	}
+	if diff := cmp.Diff(want, r.behaviors); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
