@@ -314,30 +314,7 @@ func TestRollingRestart(t *testing.T) {
 	if n := len(slices.Compact(slices.Clone(keys))); n != len(keys) || n != runs[0]+runs[1] {
 		t.Errorf("%d runs made %d calls with %d keys, want one each", runs[0]+runs[1], len(keys), n)
 	}
-	f.checkEnds(t, 6*len(restarts)+runs[0]+runs[1])
-}
-
-// checkEnds looks for runs that have not completed, as Temporal shows them.
-func (f *fleet) checkEnds(t *testing.T, want int) {
-	t.Helper()
-	count := func(more string) int64 {
-		answer, err := f.temporal.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
-			Namespace: client.DefaultNamespace, Query: fmt.Sprintf("TaskQueue = '%s' AND WorkflowType = 'Response'%s", f.queue, more),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer.GetCount()
-	}
-	deadline := time.After(startTimeout)
-	for count(" AND ExecutionStatus = 'Completed' AND PerdureStatus = 'completed'") != int64(want) { // visibility lags behind
-		select {
-		case <-deadline:
-			t.Fatalf("%d of %d runs have completed, want %d", count(" AND ExecutionStatus = 'Completed'"), count(""), want)
-		case <-time.After(pollEvery):
-		}
-	}
-	if n := count(""); n != int64(want) {
-		t.Errorf("there are %d runs, want %d", n, want)
-	}
+	all := int64(6*len(restarts) + runs[0] + runs[1])
+	f.awaitCount(t.Context(), t, all, "WorkflowType = 'Response' AND ExecutionStatus = 'Completed' AND PerdureStatus = 'completed'")
+	f.awaitCount(t.Context(), t, all, "WorkflowType = 'Response'")
 }
