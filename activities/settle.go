@@ -99,10 +99,7 @@ func (s *settlement) call(ctx context.Context, call model.Call, made int) (ToolC
 	}
 	n := s.next
 	s.next++
-	out := ToolCall{
-		ItemID: s.mcpCallID(n), Server: ref.Server, Tool: ref.Name, ThoughtSignature: call.ThoughtSignature,
-		Repeatable: s.tools.repeatable[ref],
-	}
+	out := ToolCall{ItemID: s.mcpCallID(n), Server: ref.Server, Tool: ref.Name, ThoughtSignature: call.ThoughtSignature}
 	approval := s.tools.needsApproval(ref)
 	refused := s.in.refusal(made, approval)
 	switch {
@@ -127,6 +124,7 @@ func (s *settlement) call(ctx context.Context, call model.Call, made int) (ToolC
 			ThoughtSignature: call.ThoughtSignature,
 		})
 	default:
+		out.Repeatable = s.tools.repeatable[ref]
 		out.Arguments, err = s.Blobs.Pack(ctx, call.Arguments, transcript.InlineBytes)
 	}
 	return out, err

@@ -35,5 +35,5 @@
 // # Versioning
 //
 // testdata/histories holds runs of released versions, which a test replays. A change that breaks one needs workflow.GetVersion, or
-// a reason in docs/decisions.
+// a reason in docs/decisions. Workers with versions keep a run on the code on which it began; see docs/deploying.md.
 package workflows

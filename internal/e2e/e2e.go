@@ -6,6 +6,9 @@
 //	discovery_test.go  MCP servers that cannot be listed
 //	kill_test.go       processes that die in the middle of a run
 //	stop_test.go       processes that are told to stop in the middle of a run, and clients that leave
+//	retry_test.go      what an operator says of calls whose answer was lost
+//	rolling_test.go    workers and starters that are restarted one after another, under clients of all kinds
+//	versions_test.go   two builds of the program at the same time
 //	view_test.go       what an operator sees in Temporal, and what nobody may see there
 //	dev_test.go        "perdure dev" as a newcomer uses it
 //	everything_test.go an MCP server that we did not write

@@ -268,6 +268,35 @@ func TestTwoBuilds(t *testing.T) {
 	}
 }
 
+// TestVersionsAreTurnedOn: a run that began without a version goes on with the first one there is.
+func TestVersionsAreTurnedOn(t *testing.T) {
+	t.Parallel()
+	held := make(chan struct{})
+	model := holdingModel(t, held)
+	s := ownStack(t, stackOptions{Temporal: temporaldevtest.Address(t), Model: model.URL(), Settings: shortGrace})
+	later := s.respondLater(t.Context(), `{"input": "hold"}`)
+	if _, err := model.WaitRequest(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	without := s.worker
+	s.options.Env = []string{"PERDURE_WORKER_BUILD_ID=auto", "PERDURE_WORKER_DEPLOYMENT=e2e-" + uuid.NewString()}
+	if err := s.startWorker(); err != nil {
+		t.Fatal(err)
+	}
+	v := &versions{stack: s}
+	v.a = v.awaitVersion(t, s.worker, firstVersion)
+	if code, err := without.stop(); code != 0 || err != nil {
+		t.Errorf("the worker without a version: exit code %d, %v", code, err)
+	}
+	close(held)
+	got := completes(t, later, time.Now())
+	if got.text() != "held" {
+		t.Errorf("the run came to %q", got.text())
+	}
+	v.checkBuild(t, got.ID, v.a, enumspb.VERSIONING_BEHAVIOR_PINNED)
+	v.completesOn(t, v.a, `{"input": "x"}`)
+}
+
 // TestChangedCodeWithoutVersions is what versions are there for: the other program breaks the run under way, which then waits until the
 // program that it began with is back.
 func TestChangedCodeWithoutVersions(t *testing.T) {
