@@ -33,6 +33,8 @@ type NetworkPolicy struct {
 	// is localhost, the loopback addresses may. Any other host still has to
 	// resolve to a public address or to one in AllowNetworks.
 	AllowOrigins []string
+	// Proxy is what connections to public addresses go through.
+	Proxy Proxy
 }
 
 // Validate reports the first entry that is not of the form described above.
@@ -56,6 +58,8 @@ func (p NetworkPolicy) CheckURL(raw string) error {
 type Rules struct {
 	origins  []Origin
 	guardian *ssrf.Guardian
+	proxy    Proxy
+	resolver *net.Resolver
 }
 
 // Compile returns the rules of a policy. It fails only if the policy is malformed.
@@ -71,7 +75,10 @@ func (p NetworkPolicy) Compile() (*Rules, error) {
 			v6 = append(v6, prefix.Masked())
 		}
 	}
-	rules := &Rules{guardian: ssrf.New(
+	if err := p.Proxy.Validate(); err != nil {
+		return nil, err
+	}
+	rules := &Rules{proxy: p.Proxy, resolver: net.DefaultResolver, guardian: ssrf.New(
 		ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))}
 	for _, s := range p.AllowOrigins {
 		o, err := parseAllowedOrigin(s)
