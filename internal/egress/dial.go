@@ -57,10 +57,13 @@ func (r *Rules) dialThrough(p *proxy, timeout time.Duration) func(context.Contex
 		}
 		addrs, err := r.resolve(ctx, host)
 		if err != nil {
-			if p.resolves && ctx.Err() == nil {
-				return p.tunnel(ctx, address)
+			if !p.resolves || ctx.Err() != nil {
+				return nil, err
 			}
-			return nil, err
+			if name := canonicalHost(host); endsInNumber(name) || isLocalhost(name) {
+				return nil, fmt.Errorf("%w: a name that may stand for the proxy's own machine", ErrAddressDenied)
+			}
+			return p.tunnel(ctx, address)
 		}
 		allowed, public, err := r.sort(host, port, addrs)
 		switch {
@@ -83,7 +86,7 @@ func (r *Rules) dialThrough(p *proxy, timeout time.Duration) func(context.Contex
 
 // resolve returns the addresses of a host, or that of a literal one.
 func (r *Rules) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
-	if addr, err := netip.ParseAddr(host); err == nil {
+	if addr, err := netip.ParseAddr(canonicalHost(host)); err == nil {
 		return []netip.Addr{addr}, nil
 	}
 	return r.resolver.LookupNetIP(ctx, "ip", host)

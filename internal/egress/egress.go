@@ -115,6 +115,9 @@ func (r *Rules) CheckURL(raw string) error {
 		}
 	}
 	target := OriginOf(u)
+	if endsInNumber(target.host) {
+		return errors.New("the URL names an address in an unusual form; write an IPv4 address as four decimal numbers")
+	}
 	if r.allowsOrigin(target) {
 		return nil
 	}
@@ -200,6 +203,18 @@ func defaultPort(scheme string) string {
 
 func canonicalHost(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// endsInNumber reports whether a host is an IPv4 address to some resolvers, and none to us: "127.1", "0x7f.0.0.1", "2130706433".
+func endsInNumber(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 func isLocalhost(host string) bool {
