@@ -10,8 +10,8 @@ import (
 // maxFieldBytes bounds a MIME type, a URI or a type name within a summary.
 const maxFieldBytes = 512
 
-// parseResult turns the result of tools/call into text.
-func parseResult(raw json.RawMessage) (Result, *Error) {
+// parseResult turns the result of tools/call into text, without the server's credentials.
+func parseResult(raw json.RawMessage, secrets redactor) (Result, *Error) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(raw, &members) != nil || members == nil {
 		return Result{}, callFailure("its answer to tools/call is not an object")
@@ -31,10 +31,10 @@ func parseResult(raw json.RawMessage) (Result, *Error) {
 		hasText = hasText || isText
 	}
 	if structured := present(members["structuredContent"]); structured != nil && !hasText {
-		lines = append(lines, strings.ToValidUTF8(string(structured), "\uFFFD"))
+		lines = append(lines, secrets.json(strings.ToValidUTF8(string(structured), "\uFFFD")))
 	}
 	return Result{
-		Output:  strings.Join(lines, "\n"),
+		Output:  secrets.text(strings.Join(lines, "\n")),
 		IsError: bytes.Equal(members["isError"], []byte("true")),
 	}, nil
 }

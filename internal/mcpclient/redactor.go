@@ -1,10 +1,13 @@
 package mcpclient
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -60,17 +63,73 @@ func newRedactor(s Server) redactor {
 	return slices.Compact(r)
 }
 
-// forms are a secret as it is, in a URL, in JSON and in base64.
+// forms are a secret as it is, in a URL, in JSON, in hexadecimal, and in base64 at any offset.
 func forms(secret string) []string {
-	quoted, err := json.Marshal(secret)
-	if err != nil {
-		quoted = []byte(`""`)
+	digits := hex.EncodeToString([]byte(secret))
+	all := []string{secret, digits, strings.ToUpper(digits)}
+	for _, escaped := range []string{url.QueryEscape(secret), url.PathEscape(secret)} {
+		all = append(all, escaped, escapes.ReplaceAllStringFunc(escaped, strings.ToLower))
 	}
-	all := []string{
-		secret, url.QueryEscape(secret), url.PathEscape(secret), string(quoted[1 : len(quoted)-1]),
-		base64.RawStdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
+	for _, html := range []bool{false, true} {
+		quoted := quote(secret, html)
+		// Some languages escape the slash, too.
+		all = append(all, quoted, strings.ReplaceAll(quoted, "/", `\/`))
 	}
-	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		for before := range 3 {
+			encoded := encoding.EncodeToString(append(make([]byte, before), secret...))
+			// The characters at both ends depend on what is around.
+			all = append(all, encoded[(before*8+5)/6:(before+len(secret))*8/6])
+		}
+	}
+	return all
+}
+
+// escapes are those of URLs.
+var escapes = regexp.MustCompile(`%[0-9A-F]{2}`)
+
+// quote returns text as it stands between the quotes of a JSON string.
+func quote(text string, html bool) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(html)
+	if e.Encode(text) != nil { // a string can be encoded
+		return text
+	}
+	return b.String()[1 : b.Len()-2] // without the quotes and the line end
+}
+
+// json redacts within the strings of JSON, whichever way they are escaped, and leaves all other bytes as they are.
+func (r redactor) json(raw string) string {
+	var b strings.Builder
+	for {
+		start := strings.IndexByte(raw, '"')
+		if start < 0 {
+			break
+		}
+		end := start + 1
+		for end < len(raw) && raw[end] != '"' {
+			if raw[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		end = min(end+1, len(raw))
+		b.WriteString(raw[:start])
+		b.WriteString(r.literal(raw[start:end]))
+		raw = raw[end:]
+	}
+	b.WriteString(raw)
+	return r.text(b.String())
+}
+
+// literal redacts one JSON string, which it returns as it is if there is nothing to redact.
+func (r redactor) literal(quoted string) string {
+	var text string
+	if !strings.Contains(quoted, `\`) || json.Unmarshal([]byte(quoted), &text) != nil || !r.found(text) {
+		return quoted
+	}
+	return `"` + quote(r.text(text), false) + `"`
 }
 
 func (r redactor) text(s string) string {

@@ -58,7 +58,7 @@ func (p toolParser) parse(raw json.RawMessage) (tool Tool, reason string) {
 	if reason := checkSchema(tool.InputSchema, p.maxSchema); reason != "" {
 		return tool, reason
 	}
-	if p.secrets.found(tool.Name) || p.secrets.found(string(tool.InputSchema)) {
+	if p.secrets.found(tool.Name) || p.secrets.json(string(tool.InputSchema)) != string(tool.InputSchema) {
 		return tool, "it repeats a credential"
 	}
 	var hints map[string]json.RawMessage
