@@ -114,6 +114,9 @@ func (r *Rules) CheckURL(raw string) error {
 			return errors.New("the URL has a port outside 1 to 65535")
 		}
 	}
+	if !isHost(u.Hostname()) {
+		return errors.New("the URL has a host with a character that host names do not have; write an international name in its form with xn--")
+	}
 	target := OriginOf(u)
 	if endsInNumber(target.host) {
 		return errors.New("the URL names an address in an unusual form; write an IPv4 address as four decimal numbers")
@@ -182,13 +185,17 @@ func parseAllowedOrigin(s string) (Origin, error) {
 		return Origin{}, malformed
 	}
 	host, port, err := net.SplitHostPort(rest)
+	bracketed := strings.HasPrefix(rest, "[")
 	if err != nil { // no port
-		host, port = strings.Trim(rest, "[]"), defaultPort(scheme)
-		if strings.Contains(host, ":") && !strings.HasPrefix(rest, "[") {
-			return Origin{}, malformed
+		host, port = rest, defaultPort(scheme)
+		if bracketed {
+			host = strings.TrimSuffix(rest[1:], "]")
 		}
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); port != "*" && (err != nil || n == 0) || host == "" {
+	if bracketed != strings.Contains(host, ":") {
+		return Origin{}, malformed
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); port != "*" && (err != nil || n == 0) || !isHost(host) {
 		return Origin{}, malformed
 	}
 	return Origin{scheme: scheme, host: canonicalHost(host), port: port}, nil
@@ -203,6 +210,18 @@ func defaultPort(scheme string) string {
 
 func canonicalHost(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// isHost reports whether a host is an address, or a name of characters that all who read it take for the same: net/http would map or drop
+// others.
+func isHost(host string) bool {
+	if strings.Contains(host, ":") {
+		_, err := netip.ParseAddr(host)
+		return err == nil
+	}
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._", r)
+	})
 }
 
 // endsInNumber reports whether a host is an IPv4 address to some resolvers, and none to us: "127.1", "0x7f.0.0.1", "2130706433".

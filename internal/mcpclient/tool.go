@@ -53,12 +53,12 @@ func (p toolParser) parse(raw json.RawMessage) (tool Tool, reason string) {
 	if d := present(members["description"]); d != nil && json.Unmarshal(d, &tool.Description) != nil {
 		return tool, "its description is not a string"
 	}
-	tool.Description = cutText(p.secrets.text(tool.Description), p.maxDescription)
+	tool.Description = cutText(p.secrets.Text(tool.Description), p.maxDescription)
 	tool.InputSchema = members["inputSchema"]
 	if reason := checkSchema(tool.InputSchema, p.maxSchema); reason != "" {
 		return tool, reason
 	}
-	if p.secrets.found(tool.Name) || p.secrets.json(string(tool.InputSchema)) != string(tool.InputSchema) {
+	if p.secrets.Found(tool.Name) || p.secrets.JSON(string(tool.InputSchema)) != string(tool.InputSchema) {
 		return tool, "it repeats a credential"
 	}
 	var hints map[string]json.RawMessage
