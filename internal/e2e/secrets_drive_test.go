@@ -7,11 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/sync/errgroup"
 
 	"perdure/internal/mcptest"
 )
@@ -19,35 +19,43 @@ import (
 // drive has everything succeed and fail. It returns the session of an operator.
 func (s *secretStack) drive(t *testing.T) (session string) {
 	t.Helper()
-	var group sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(8) // more would not be faster, and a busy machine would refuse some
 	lists, calls := indiscreet()
 	for name, answer := range lists {
-		group.Go(func() {
+		group.Go(func() error {
 			server := s.mcp(t, "tools/list", answer)
 			a := s.call(t, http.MethodPost, "/responses", `{"input":"`+content+`","tools":[`+secretTool(server.HTTP().URL)+`]}`)
 			if want := !strings.HasPrefix(name, "fine"); (a.status == http.StatusFailedDependency) != want {
 				t.Errorf("list %s: got status %d: %s", name, a.status, a.body)
 			}
+			return nil
 		})
 	}
 	for name, answer := range calls {
 		for _, stream := range []string{"false", "true"} {
-			group.Go(func() {
+			group.Go(func() error {
 				server := s.mcp(t, "tools/call", answer)
 				a := s.call(t, http.MethodPost, "/responses",
 					`{"input":"please call `+content+`","stream":`+stream+`,"tools":[`+secretTool(server.HTTP().URL)+`]}`)
 				if a.status != http.StatusOK || server.Count("tools/call") == 0 {
 					t.Errorf("call %s: got status %d: %s", name, a.status, a.body)
 				}
+				return nil
 			})
 		}
 	}
 	for _, words := range []string{"refuse", "object", "break", "babble", "fail", "move"} {
 		for _, stream := range []string{"false", "true"} {
-			group.Go(func() { s.call(t, http.MethodPost, "/responses", `{"input":"please `+words+`","stream":`+stream+`}`) })
+			group.Go(func() error {
+				s.call(t, http.MethodPost, "/responses", `{"input":"please `+words+`","stream":`+stream+`}`)
+				return nil
+			})
 		}
 	}
-	group.Wait()
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
 	s.driveOne(t)
 	s.driveRefusals(t)
 	s.driveOutside(t)
