@@ -61,14 +61,19 @@ func runSuite(m *testing.M) (err error) {
 }
 
 // perdure is the path of the program under test, built with the race detector once for all tests.
-var perdure = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(suite.dir, "perdure")
-	out, err := exec.Command("go", "build", "-race", "-o", binary, "perdure/cmd/perdure").CombinedOutput()
-	if err != nil {
+var perdure = sync.OnceValues(func() (string, error) { return build("perdure", "-race") })
+
+// perdurePlain is the program as its users have it, for tests of what it costs.
+var perdurePlain = sync.OnceValues(func() (string, error) { return build("perdure-plain") })
+
+func build(name string, flags ...string) (string, error) {
+	binary := filepath.Join(suite.dir, name)
+	args := append(append([]string{"build"}, flags...), "-o", binary, "perdure/cmd/perdure")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build perdure: %w\n%s", err, out)
 	}
 	return binary, nil
-})
+}
 
 // process is a running program.
 type process struct {
@@ -98,7 +103,11 @@ func startProcess(name, binary string, env []string, args ...string) (*process, 
 }
 
 func startPerdure(env []string, args ...string) (*process, error) {
-	binary, err := perdure()
+	return startProgram(perdure, env, args...)
+}
+
+func startProgram(program func() (string, error), env []string, args ...string) (*process, error) {
+	binary, err := program()
 	if err != nil {
 		return nil, err
 	}

@@ -59,6 +59,7 @@ type stackOptions struct {
 	// Header is the name of an environment variable whose value the provider wants as X-Canary.
 	Header string
 	Env    []string // more of the environment, before which the stack's own has to stand back
+	Plain  bool     // the program is the one without the race detector
 }
 
 // configuration is a file that holds no secrets: those are in the environment.
@@ -201,7 +202,11 @@ func (s *stack) start(args ...string) (*process, error) {
 		"TEMPORAL_ADDRESS=" + s.options.Temporal, "PERDURE_EVENTS_URL=" + cmp.Or(s.options.Events, suite.events.URL()),
 		"E2E_API_KEY=" + apiKey, "E2E_OTHER_API_KEY=" + otherKey, "E2E_MODEL_KEY=" + modelKey,
 	}
-	p, err := startPerdure(append(env, s.options.Env...), args...) // of two values the last one counts
+	program := perdure
+	if s.options.Plain {
+		program = perdurePlain
+	}
+	p, err := startProgram(program, append(env, s.options.Env...), args...) // of two values the last one counts
 	if err == nil {
 		s.processes = append(s.processes, p)
 	}
