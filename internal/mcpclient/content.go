@@ -12,16 +12,18 @@ const maxFieldBytes = 512
 
 // parseResult turns the result of tools/call into text, without the server's credentials.
 func parseResult(raw json.RawMessage, secrets redactor) (Result, *Error) {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(raw, &members) != nil || members == nil {
+	result, ok := members(raw)
+	if !ok {
 		return Result{}, callFailure("its answer to tools/call is not an object")
 	}
-	if stringOf(members["resultType"]) == "input_required" {
+	if stringOf(result["resultType"]) == "input_required" {
 		return Result{}, callFailure("the tool asks for input from a person, which is not supported")
 	}
 	var parts []json.RawMessage
-	if c := present(members["content"]); c != nil && json.Unmarshal(c, &parts) != nil {
-		return Result{}, callFailure("its answer to tools/call has content that is not a list")
+	if c := present(result["content"]); c != nil {
+		if parts, ok = elements(c); !ok {
+			return Result{}, callFailure("its answer to tools/call has content that is not a list")
+		}
 	}
 	var lines []string
 	hasText := false
@@ -30,20 +32,20 @@ func parseResult(raw json.RawMessage, secrets redactor) (Result, *Error) {
 		lines = append(lines, line)
 		hasText = hasText || isText
 	}
-	if structured := present(members["structuredContent"]); structured != nil && !hasText {
+	if structured := present(result["structuredContent"]); structured != nil && !hasText {
 		lines = append(lines, secrets.JSON(strings.ToValidUTF8(string(structured), "\uFFFD")))
 	}
 	return Result{
 		Output:  secrets.Text(strings.Join(lines, "\n")),
-		IsError: bytes.Equal(members["isError"], []byte("true")),
+		IsError: bytes.Equal(result["isError"], []byte("true")),
 	}, nil
 }
 
 // describe renders one part of the content: text as it is, a link as its URI,
 // anything else as a line that says what it was.
 func (r redactor) describe(raw json.RawMessage) (line string, isText bool) {
-	var part map[string]json.RawMessage
-	if json.Unmarshal(raw, &part) != nil {
+	part, ok := members(raw)
+	if !ok {
 		return "[unreadable content]", false
 	}
 	switch kind := stringOf(part["type"]); kind {
@@ -61,8 +63,8 @@ func (r redactor) describe(raw json.RawMessage) (line string, isText bool) {
 }
 
 func (r redactor) describeResource(raw json.RawMessage) (line string, isText bool) {
-	var resource map[string]json.RawMessage
-	if json.Unmarshal(raw, &resource) != nil {
+	resource, ok := members(raw)
+	if !ok {
 		return "[unreadable resource]", false
 	}
 	if text := present(resource["text"]); text != nil {
