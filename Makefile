@@ -11,6 +11,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 WORKFLOWCHECK_VERSION := v0.6.0
 
 TEST_TIMEOUT := 20m
+FUZZTIME ?= 1m
 TESTFLAGS ?=
 ARGS ?=
 
@@ -52,6 +53,15 @@ test: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
 test: bin/perdure-temporal $(NPM_INSTALLED) ## Run all tests; TESTFLAGS="-run Name" passes flags on
 	bin/perdure-temporal --listen 127.0.0.1:0 --ui off $(TEST_ATTRIBUTES) -- go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
 	cd devserver && go test -trimpath -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+
+# Each target by itself, as the go command wants it. What one finds is written below testdata/fuzz of its package, and belongs into a commit.
+.PHONY: fuzz
+fuzz: ## Run every fuzz target, each for FUZZTIME=1m
+	@grep -rlE --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r package; do \
+		grep -hoE '^func Fuzz[A-Za-z0-9]+' "$$package"/*_test.go | cut -d' ' -f2 | sort | while read -r target; do \
+			echo "$$package $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$package" || exit; \
+		done; \
+	done
 
 .PHONY: lint
 lint: lint-go lint-modules lint-shell lint-compose ## Check style, determinism of workflows, modules, scripts, compose file

@@ -33,14 +33,14 @@ var allowed = map[string][]string{
 	"internal/events":     {"internal/blob", "internal/secret"},
 	"internal/stream":     {"internal/blob", "internal/events", "internal/responses"},
 	"internal/model":      {"internal/responses", "internal/secret"},
-	"internal/mcpclient":  {"internal/egress"},
+	"internal/mcpclient":  {"internal/egress", "internal/secret"},
 	"internal/webhook":    {"internal/egress", "internal/secret"},
 	"config":              {"internal/egress", "internal/secret", "internal/webhook"},
 
 	"internal/admission":   {},
 	"internal/blob":        {},
 	"internal/demo":        {},
-	"internal/egress":      {},
+	"internal/egress":      {"internal/secret"},
 	"internal/identity":    {},
 	"internal/payload":     {"internal/secret"},
 	"internal/responses":   {},
@@ -52,6 +52,7 @@ var allowed = map[string][]string{
 
 	// Doubles know the wire, not our code, so that they cannot share its mistakes.
 	"internal/mcptest":                     {},
+	"internal/egress/egresstest":           {},
 	"internal/events/eventstest":           {"internal/blob", "internal/events"},
 	"internal/logtest":                     {},
 	"internal/modeltest":                   {},

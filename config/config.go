@@ -149,6 +149,9 @@ type Network struct {
 	AllowNetworks []netip.Prefix `mapstructure:"allow_networks"`
 	AllowOrigins  []string       `mapstructure:"allow_origins"` // scheme://host[:port]; the port may be *
 	CAFile        string         `mapstructure:"ca_file"`       // PEM certificates trusted in addition to the system's
+
+	ConnectTimeout time.Duration `mapstructure:"connect_timeout"` // of a connection; of a TLS handshake; of an MCP session
+	Proxy          Proxy         `mapstructure:"proxy"`
 }
 
 // Limits bounds a run. A count is of one run unless it says otherwise.
@@ -215,6 +218,7 @@ func Default() Config {
 			ReadHeaderTimeout: 10 * time.Second,
 		},
 		API:      API{Dialect: "agent"},
+		Network:  Network{ConnectTimeout: 10 * time.Second, Proxy: Proxy{Resolve: "here"}},
 		Temporal: Temporal{TaskQueue: "perdure"},
 		Events:   Events{MaxAge: 24 * time.Hour, Replicas: 1},
 		MCP:      MCP{Retry: "safe"},

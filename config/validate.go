@@ -170,27 +170,6 @@ func (p Provider) validateHeader(v *validation, path, name string) {
 	}
 }
 
-func (n Network) validate(v *validation) {
-	for i, prefix := range n.AllowNetworks {
-		path := fmt.Sprintf("network.allow_networks[%d]", i)
-		switch {
-		case !prefix.IsValid():
-			v.report(path, "must be a network such as 10.0.0.0/8")
-		case prefix != prefix.Masked():
-			v.report(path, "%v has bits after the prefix: write %v", prefix, prefix.Masked())
-		case prefix.Addr().Is4In6():
-			v.report(path, "write it as an IPv4 network")
-		}
-	}
-	for i, origin := range n.AllowOrigins {
-		if !isOrigin(origin) {
-			v.report(fmt.Sprintf("network.allow_origins[%d]", i),
-				"must be scheme://host or scheme://host:port in lower case and nothing more, with http or https; "+
-					"the port may be *")
-		}
-	}
-}
-
 func (l Limits) validate(v *validation) {
 	for _, count := range []struct {
 		path   string

@@ -39,6 +39,7 @@ func valid() Config {
 		{Name: "first", URL: "https://hooks.example.com/a?b=c", Secret: secret.New(webhookSecret)},
 		{Name: "second", URL: "https://8.8.8.8:8443", Secret: secret.New(webhookSecret)},
 	}
+	c.Network.Proxy = Proxy{URL: "http://proxy.internal:3128", Credentials: secret.New("user:password"), Resolve: "proxy"}
 	c.Network.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("0.0.0.0/0")}
 	c.Network.AllowOrigins = []string{"http://localhost", "http://localhost:*", "https://a.example:8443", "http://[::1]:*", "http://10.0.0.1:80"}
 	return c
@@ -64,6 +65,7 @@ func TestValidate(t *testing.T) {
 	prefix := func(p netip.Prefix) func(*Config) {
 		return func(c *Config) { c.Network.AllowNetworks = []netip.Prefix{p} }
 	}
+	proxy := func(change func(*Proxy)) func(*Config) { return func(c *Config) { change(&c.Network.Proxy) } }
 	for name, test := range map[string]struct {
 		change func(*Config)
 		want   []string // empty: valid
@@ -75,6 +77,13 @@ func TestValidate(t *testing.T) {
 		"any free port":         {func(c *Config) { c.HTTP.Address = "127.0.0.1:0" }, nil},
 		"port too large":        {func(c *Config) { c.HTTP.Address = ":65536" }, []string{"http.address"}},
 		"http durations, sizes": {func(c *Config) { c.HTTP = HTTP{Address: ":1", MaxBody: -1} }, []string{"http.shutdown_grace: must be longer", "http.max_body: must be at least 1", "http.read_header_timeout: must be longer", "http.concurrent_starts: must be at least 2"}},
+		"no time to connect":    {func(c *Config) { c.Network.ConnectTimeout = 0 }, []string{"network.connect_timeout: must be longer than 0"}},
+		"no proxy":              {proxy(func(p *Proxy) { *p = Proxy{Resolve: "here"} }), nil},
+		"proxy's URL":           {proxy(func(p *Proxy) { p.URL = "socks5://a" }), []string{"network.proxy: the URL must be http://host:port"}},
+		"proxy's URL with user": {proxy(func(p *Proxy) { p.URL = "http://u:p@a" }), []string{"network.proxy: the URL holds credentials"}},
+		"proxy's credentials":   {proxy(func(p *Proxy) { p.Credentials = secret.New("user") }), []string{"network.proxy: the credentials must be user:password"}},
+		"credentials, no proxy": {proxy(func(p *Proxy) { p.URL = "" }), []string{"network.proxy: the proxy has credentials and no URL"}},
+		"proxy's names":         {proxy(func(p *Proxy) { p.Resolve = "there" }), []string{"network.proxy.resolve: must be here or proxy"}},
 		"no task queue":         {func(c *Config) { c.Temporal.TaskQueue = "" }, []string{"temporal.task_queue: is empty"}},
 		"UI without scheme":     {func(c *Config) { c.Temporal.UIURL = "temporal.internal" }, []string{"temporal.ui_url: must be a URL"}},
 

@@ -25,7 +25,8 @@ func (w *Webhook) resolve(path string, env environment) error {
 }
 
 func (c Config) validateWebhooks(v *validation) {
-	network := egress.NetworkPolicy{AllowNetworks: c.Network.AllowNetworks, AllowOrigins: c.Network.AllowOrigins}
+	network := c.Network.Policy()
+	network.Proxy = egress.Proxy{} // with or without one, the same URLs are allowed
 	rules, err := network.Compile()
 	if err != nil {
 		rules = nil // which is reported where it stands

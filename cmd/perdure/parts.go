@@ -16,7 +16,6 @@ import (
 	"perdure/activities"
 	"perdure/config"
 	"perdure/internal/blob"
-	"perdure/internal/egress"
 	"perdure/internal/events"
 	"perdure/internal/identity"
 	"perdure/internal/mcpclient"
@@ -129,10 +128,6 @@ func newKeyring(keys []config.APIKey, all config.Limits) (*identity.Keyring, err
 	return identity.NewKeyring(known)
 }
 
-func networkPolicy(c config.Network) egress.NetworkPolicy {
-	return egress.NetworkPolicy{AllowNetworks: c.AllowNetworks, AllowOrigins: c.AllowOrigins}
-}
-
 // certificates returns the system's roots with those of the file added; nil means the system's alone.
 func certificates(file string) (*x509.CertPool, error) {
 	if file == "" {
@@ -167,8 +162,9 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Store, sealer *
 		return nil, nil, err
 	}
 	mcp, err := mcpclient.New(mcpclient.Options{
-		Network:        networkPolicy(c.Network),
+		Network:        c.Network.Policy(),
 		RootCAs:        roots,
+		ConnectTimeout: c.Network.ConnectTimeout,
 		ListTimeout:    c.Limits.Discovery.Timeout,
 		CallTimeout:    c.Limits.Call.Timeout,
 		MaxListBytes:   int64(c.Limits.ListBytes),
@@ -234,7 +230,7 @@ func starterOptions(c config.Config, temporal client.Client, log *events.Log, bl
 		Dialect:  responses.Dialect(c.API.Dialect),
 		Events:   log, EventAge: c.Events.MaxAge,
 		Payloads: payload.NewDataConverter(newCodec(c.Encryption, sealer)), Codec: codec,
-		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: networkPolicy(c.Network), Retry: retry,
+		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: c.Network.Policy(), Retry: retry,
 		Limits: starterLimits(c), Logger: logger,
 	}, err
 }

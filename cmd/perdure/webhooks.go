@@ -13,7 +13,9 @@ func newWebhookSender(c config.Config, roots *x509.CertPool, logger *slog.Logger
 	for i, w := range c.Webhooks {
 		endpoints[i] = webhook.Endpoint{Name: w.Name, URL: w.URL, Secrets: w.Secrets(), Events: w.Events}
 	}
-	return webhook.New(webhook.Options{Endpoints: endpoints, Network: networkPolicy(c.Network), RootCAs: roots, Logger: logger})
+	return webhook.New(webhook.Options{
+		Endpoints: endpoints, Network: c.Network.Policy(), RootCAs: roots, Connect: c.Network.ConnectTimeout, Logger: logger,
+	})
 }
 
 // subscriptions says whose responses the endpoints hear of, for starters, which name the endpoints of each run.

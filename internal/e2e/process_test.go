@@ -62,12 +62,15 @@ func runSuite(m *testing.M) (err error) {
 }
 
 // perdure is the path of the program under test, built with the race detector once for all tests.
-var perdure = sync.OnceValues(func() (string, error) { return build("perdure") })
+var perdure = sync.OnceValues(func() (string, error) { return build("perdure", "-race") })
+
+// perdurePlain is the program as its users have it, for tests of what it costs.
+var perdurePlain = sync.OnceValues(func() (string, error) { return build("perdure-plain") })
 
 // build builds the program under a name.
 func build(name string, flags ...string) (string, error) {
 	binary := filepath.Join(suite.dir, name)
-	args := slices.Concat([]string{"build", "-race", "-o", binary}, flags, []string{"perdure/cmd/perdure"})
+	args := slices.Concat([]string{"build", "-o", binary}, flags, []string{"perdure/cmd/perdure"})
 	out, err := exec.Command("go", args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)

@@ -59,6 +59,7 @@ type stackOptions struct {
 	// Header is the name of an environment variable whose value the provider wants as X-Canary.
 	Header string
 	Env    []string // more of the environment, before which the stack's own has to stand back
+	Plain  bool     // the program is the one without the race detector
 }
 
 // configuration is a file that holds no secrets: those are in the environment.
@@ -196,7 +197,11 @@ func (s *stack) dataDir() string    { return filepath.Join(s.dir, "data") }
 
 // start runs a command of perdure with the stack's configuration.
 func (s *stack) start(args ...string) (*process, error) {
-	binary, err := perdure()
+	program := perdure
+	if s.options.Plain {
+		program = perdurePlain
+	}
+	binary, err := program()
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ var changedPerdure = sync.OnceValues(func() (string, error) {
 	if err := os.WriteFile(overlay, replace, 0o600); err != nil {
 		return "", err
 	}
-	return build("perdure-changed", "-overlay", overlay)
+	return build("perdure-changed", "-race", "-overlay", overlay)
 })
 
 // versions is a stack whose workers are versions of a deployment. The first of them is of the program as it is.

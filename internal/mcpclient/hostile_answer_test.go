@@ -14,7 +14,7 @@ import (
 	"perdure/internal/mcptest"
 )
 
-func TestBrokenAnswers(t *testing.T) {
+func brokenAnswers(t *testing.T) {
 	t.Parallel()
 	result := `"result":{"content":[],"tools":[]}`
 	protocol := mcpclient.Error{Stage: mcpclient.StageProtocol}
@@ -76,7 +76,7 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 }
 
-func TestBrokenAnswerHarmsNoParallelCall(t *testing.T) {
+func brokenAnswerHarmsNoParallelCall(t *testing.T) {
 	t.Parallel()
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	release := make(chan struct{})
@@ -109,7 +109,7 @@ func TestBrokenAnswerHarmsNoParallelCall(t *testing.T) {
 	}
 }
 
-func TestStatuses(t *testing.T) {
+func statuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		answer mcptest.Answer
@@ -154,7 +154,7 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-func TestUnauthorizedHandshake(t *testing.T) {
+func unauthorizedHandshake(t *testing.T) {
 	t.Parallel()
 	s, c := newServer(t, mcptest.ServerOptions{Bearer: "right-token-0123"}), newClient(t, mcpclient.Options{})
 	server := at(s.URL())

@@ -20,7 +20,7 @@ const (
 	socketSlop = 16 << 20 // what the kernel may hold beside the bound
 )
 
-func TestHugeJSONBody(t *testing.T) {
+func hugeJSONBody(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	var sent atomic.Int64
@@ -37,7 +37,7 @@ func TestHugeJSONBody(t *testing.T) {
 	}
 }
 
-func TestHugeJSONBodyOfList(t *testing.T) {
+func hugeJSONBodyOfList(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	var sent atomic.Int64
@@ -49,7 +49,7 @@ func TestHugeJSONBodyOfList(t *testing.T) {
 	}
 }
 
-func TestHugeInitialize(t *testing.T) {
+func hugeInitialize(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	var sent atomic.Int64
@@ -61,7 +61,7 @@ func TestHugeInitialize(t *testing.T) {
 	}
 }
 
-func TestGzipBomb(t *testing.T) {
+func gzipBomb(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	var sent atomic.Int64
@@ -75,7 +75,7 @@ func TestGzipBomb(t *testing.T) {
 	}
 }
 
-func TestHugeBodyOfErrorStatus(t *testing.T) {
+func hugeBodyOfErrorStatus(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusTeapot, http.StatusInternalServerError} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			checkGoroutines(t)
@@ -93,7 +93,7 @@ func TestHugeBodyOfErrorStatus(t *testing.T) {
 	}
 }
 
-func TestHugeEvent(t *testing.T) {
+func hugeEvent(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	var sent atomic.Int64
@@ -110,7 +110,7 @@ func TestHugeEvent(t *testing.T) {
 	}
 }
 
-func TestManyEventsWithoutAnswer(t *testing.T) {
+func manyEventsWithoutAnswer(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	h.On("tools/call", func(w http.ResponseWriter, _ *http.Request, _ mcptest.Message) {
@@ -126,7 +126,7 @@ func TestManyEventsWithoutAnswer(t *testing.T) {
 	wantError(t, err, mcpclient.Error{Stage: mcpclient.StageSize})
 }
 
-func TestHugeHeader(t *testing.T) {
+func hugeHeader(t *testing.T) {
 	t.Parallel()
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	h.On("tools/list", mcptest.WithHeader("X-Huge", strings.Repeat("x", 1<<20), mcptest.Result(`{"tools":[]}`)))
@@ -134,7 +134,7 @@ func TestHugeHeader(t *testing.T) {
 	wantError(t, err, mcpclient.Error{Stage: mcpclient.StageConnect, Temporary: true})
 }
 
-func TestEndlessPages(t *testing.T) {
+func endlessPages(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		tools     string
@@ -159,7 +159,7 @@ func TestEndlessPages(t *testing.T) {
 	}
 }
 
-func TestPagesShareOneBoundOnBytes(t *testing.T) {
+func pagesShareOneBoundOnBytes(t *testing.T) {
 	t.Parallel()
 	h, c := newHostile(t), newClient(t, mcpclient.Options{MaxListBytes: 10_000})
 	h.On("tools/list", mcptest.EndlessPages(`"`+strings.Repeat("x", 4000)+`"`))
@@ -170,7 +170,7 @@ func TestPagesShareOneBoundOnBytes(t *testing.T) {
 	}
 }
 
-func TestRepeatedCursor(t *testing.T) {
+func repeatedCursor(t *testing.T) {
 	t.Parallel()
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	h.On("tools/list", mcptest.Result(`{"tools":[],"nextCursor":"again"}`))
@@ -181,7 +181,7 @@ func TestRepeatedCursor(t *testing.T) {
 	}
 }
 
-func TestMoreToolsThanAllowed(t *testing.T) {
+func moreToolsThanAllowed(t *testing.T) {
 	t.Parallel()
 	h, c := newHostile(t), newClient(t, mcpclient.Options{MaxTools: 3})
 	h.On("tools/list", mcptest.InTurn(

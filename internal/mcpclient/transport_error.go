@@ -17,12 +17,16 @@ import (
 func transportError(ctx context.Context, err error, at phase) *Error {
 	var dns *net.DNSError
 	var op *net.OpError
+	var proxy *egress.ProxyError
 	var e *Error
 	switch {
 	case errors.Is(err, egress.ErrAddressDenied):
 		e = failure(StagePolicy, "its address is not allowed by the network policy; an operator can allow it with allow_networks or allow_origins")
 	case ctx.Err() != nil:
 		return endOfContext(context.Cause(ctx), at.String())
+	case errors.As(err, &proxy):
+		e = failure(StageConnect, "%s", proxy)
+		e.Temporary = proxy.Temporary()
 	case errors.As(err, &dns):
 		e = failure(StageDNS, "its host name could not be resolved")
 		e.Temporary = !dns.IsNotFound

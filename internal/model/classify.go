@@ -126,7 +126,7 @@ func (p *Provider) interruption(data json.RawMessage) *Error {
 
 func (p *Provider) failed(f failure, status int) *Error {
 	e := &Error{
-		Provider: p.Name, Status: status, Code: scrub(clip(f.code, maxCodeBytes), p.secrets()),
+		Provider: p.Name, Status: status, Code: clip(scrub(f.code, p.secrets()), maxCodeBytes),
 		Message: p.message(fmt.Sprintf("HTTP %d", status), f), Kind: kindOf(f, status),
 	}
 	switch status {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"perdure/internal/secret"
 )
 
 // Kind says what went wrong with a turn. The values are stable: they may be used as types of retryable errors.
@@ -73,14 +75,7 @@ var (
 )
 
 // scrub makes a provider's message fit to be shown: one line, without secrets, bounded.
-func scrub(message string, secrets []string) string {
-	for _, secret := range secrets {
-		// A short value is no secret, and replacing it would garble the text.
-		if len(secret) >= 6 {
-			message = strings.ReplaceAll(message, secret, "[redacted]")
-		}
-	}
-	message = keys.ReplaceAllString(message, "[redacted]")
+func scrub(message string, secrets secret.Redactor) string {
 	message = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
 			return ' '
@@ -90,5 +85,7 @@ func scrub(message string, secrets []string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(message, ""))
-	return strings.Join(strings.Fields(message), " ")
+	// After that: what was cut out may have kept a secret from being found.
+	message = secrets.Text(strings.Join(strings.Fields(message), " "))
+	return keys.ReplaceAllString(message, "[redacted]")
 }

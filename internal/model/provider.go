@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -65,13 +66,17 @@ func (p *Provider) serves(model string) bool {
 	return model != "" && (len(p.Models) == 0 || slices.Contains(p.Models, model))
 }
 
+// minSecretBytes is how long a value must be to be kept out of errors: a shorter one is no secret, and would garble the text.
+const minSecretBytes = 6
+
 // secrets are what must never be seen in an error.
-func (p *Provider) secrets() []string {
-	out := []string{p.APIKey.Reveal()}
-	for _, value := range p.Headers {
-		out = append(out, value)
+func (p *Provider) secrets() secret.Redactor {
+	var all []string
+	for _, value := range append(slices.Collect(maps.Values(p.Headers)), p.APIKey.Reveal()) {
+		_, credential, _ := strings.Cut(value, " ") // behind a scheme, such as Basic
+		all = append(all, value, credential)
 	}
-	return out
+	return secret.NewRedactor(slices.DeleteFunc(all, func(s string) bool { return len(s) < minSecretBytes })...)
 }
 
 func (p *Provider) validate() error {

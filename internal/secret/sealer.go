@@ -49,6 +49,8 @@ type Sealer struct {
 type keyring struct {
 	primitive tink.AEAD
 	enabled   map[uint32]bool
+	age       map[uint32]int // the place of each key, the oldest first
+	primary   uint32
 }
 
 func newKeyring(keys *keyset.Handle) (*keyring, error) {
@@ -56,8 +58,9 @@ func newKeyring(keys *keyset.Handle) (*keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secret: the keyset has keys that are not for authenticated encryption (AEAD): %w", err)
 	}
-	k := &keyring{primitive: primitive, enabled: map[uint32]bool{}}
-	for _, info := range keys.KeysetInfo().GetKeyInfo() {
+	k := &keyring{primitive: primitive, enabled: map[uint32]bool{}, age: map[uint32]int{}, primary: keys.KeysetInfo().GetPrimaryKeyId()}
+	for i, info := range keys.KeysetInfo().GetKeyInfo() {
+		k.age[info.GetKeyId()] = i
 		if info.GetOutputPrefixType() != tinkpb.OutputPrefixType_TINK {
 			// What it seals would not say which key opens it.
 			return nil, fmt.Errorf("secret: key %d of the keyset does not have Tink's output prefix: replace it by one that has", info.GetKeyId())

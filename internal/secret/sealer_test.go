@@ -222,7 +222,7 @@ func TestSealerConcurrently(t *testing.T) {
 	group.Wait()
 }
 
-func newTestSealer(t *testing.T) *Sealer {
+func newTestSealer(t testing.TB) *Sealer {
 	t.Helper()
 	data, err := GenerateKeyset()
 	if err != nil {

@@ -69,11 +69,14 @@ func retryAfter(value string, now time.Time) time.Duration {
 // to mend. The error itself is not repeated: net/http quotes what the peer sent.
 func (s *Sender) unreachable(endpoint string, err error) *Error {
 	e := &Error{Endpoint: endpoint, Temporary: true, message: "could not be reached"}
+	var proxy *egress.ProxyError
 	switch {
 	case errors.Is(err, egress.ErrAddressDenied):
 		e.message = "has an address that the network policy does not allow; an operator can allow it with network.allow_networks or allow_origins"
 	case errors.Is(err, context.DeadlineExceeded):
 		e.message = fmt.Sprintf("did not answer within %v", s.timeout)
+	case errors.As(err, &proxy):
+		e.message += ": " + proxy.Error()
 	case errors.As(err, new(*net.DNSError)):
 		e.message = "has a host name that could not be resolved"
 	case badCertificate(err):

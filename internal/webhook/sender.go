@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -18,7 +19,7 @@ import (
 
 const (
 	defaultTimeout = 15 * time.Second
-	connectTimeout = 10 * time.Second
+	defaultConnect = 10 * time.Second
 	// kept connections to one endpoint: runs end in bursts.
 	kept = 4
 	// maxAnswer is how much of an answer is read, so that its connection can be used again.
@@ -31,6 +32,7 @@ type Options struct {
 	Network   egress.NetworkPolicy
 	RootCAs   *x509.CertPool // trusted for endpoints; nil: the system's
 	Timeout   time.Duration  // of one attempt: 15 s
+	Connect   time.Duration  // of a dial and of a TLS handshake: 10 s
 	Logger    *slog.Logger
 }
 
@@ -73,7 +75,7 @@ func New(o Options) (*Sender, error) {
 			return nil, fmt.Errorf("webhook: endpoint %q: its secret %w", e.Name, err)
 		}
 	}
-	s.transport = rules.NewTransport(o.RootCAs, min(s.timeout, connectTimeout), kept)
+	s.transport = rules.NewTransport(o.RootCAs, min(s.timeout, cmp.Or(o.Connect, defaultConnect)), kept)
 	return s, nil
 }
 
