@@ -53,6 +53,7 @@ var allowed = map[string][]string{
 	// Doubles know the wire, not our code, so that they cannot share its mistakes.
 	"internal/mcptest":                     {},
 	"internal/events/eventstest":           {"internal/blob", "internal/events"},
+	"internal/linktest":                    {},
 	"internal/logtest":                     {},
 	"internal/modeltest":                   {},
 	"internal/temporaldev/temporaldevtest": {"internal/temporaldev"},
