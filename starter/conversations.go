@@ -110,7 +110,7 @@ func (s *Starter) deleteConversation(w http.ResponseWriter, r *http.Request, who
 	if err != nil {
 		return err
 	}
-	if err := s.deleteRun(r.Context(), id); err != nil {
+	if err := s.deleteRun(r.Context(), who, id); err != nil {
 		s.Logger.WarnContext(r.Context(), "history of a deleted conversation is left to expire", "conversation", id, "error", err)
 	}
 	return s.writeValue(w, r, map[string]any{"id": id, "object": "conversation.deleted", "deleted": true})

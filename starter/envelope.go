@@ -62,7 +62,8 @@ func (s *Starter) find(ctx context.Context, who identity.Principal, id string) (
 	if !responses.IsResponseID(id) {
 		return nil, responseNotFound(id)
 	}
-	defer s.gates.temporal.Watch()()
+	ctx, over := s.asking(ctx)
+	defer over()
 	var d *client.WorkflowExecutionDescription
 	var deleted bool
 	var both errgroup.Group // neither look cuts the other one short, which the server would take for a fault of its own

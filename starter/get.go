@@ -119,7 +119,7 @@ func (s *Starter) deleteResponse(w http.ResponseWriter, r *http.Request, who ide
 		return err
 	}
 	id := e.response.ID
-	if err := s.deleteRun(r.Context(), id); err != nil {
+	if err := s.deleteRun(r.Context(), who, id); err != nil {
 		return err
 	}
 	return s.writeValue(w, r, map[string]any{"id": id, "object": "response", "deleted": true})
