@@ -76,6 +76,7 @@ func TestValidate(t *testing.T) {
 		"port too large":        {func(c *Config) { c.HTTP.Address = ":65536" }, []string{"http.address"}},
 		"http durations, sizes": {func(c *Config) { c.HTTP = HTTP{Address: ":1", MaxBody: -1} }, []string{"http.shutdown_grace: must be longer", "http.max_body: must be at least 1", "http.read_header_timeout: must be longer", "http.concurrent_starts: must be at least 2"}},
 		"no task queue":         {func(c *Config) { c.Temporal.TaskQueue = "" }, []string{"temporal.task_queue: is empty"}},
+		"quoted task queue":     {func(c *Config) { c.Temporal.TaskQueue = "a'b" }, []string{"temporal.task_queue: must have no quotes"}},
 		"UI without scheme":     {func(c *Config) { c.Temporal.UIURL = "temporal.internal" }, []string{"temporal.ui_url: must be a URL"}},
 
 		"key without name": {key(func(k *APIKey) { k.Name = "" }), []string{"auth.api_keys[0].name: must be"}},
@@ -143,7 +144,7 @@ func TestValidate(t *testing.T) {
 			"limits.max_tool_calls: must be at least 0", "limits.parallel_calls:", "limits.parallel_calls_per_server:",
 			"limits.discovery.attempts:", "limits.model.attempts:", "limits.call.attempts:", "limits.list_bytes:",
 			"limits.call_bytes:", "limits.schema_bytes:", "limits.tool_output_to_model:", "limits.discovery.timeout:",
-			"limits.model.timeout:", "limits.model.heartbeat:", "limits.call.timeout:", "limits.run_timeout:",
+			"limits.model.timeout:", "limits.model.heartbeat:", "limits.call.timeout:", "limits.run_timeout:", "limits.patience:",
 			"limits.request_burst: must be at least 1", "limits.open_requests: must be at least 1",
 		}},
 		"steps over the cap":   {func(c *Config) { c.Limits.MaxSteps = 101 }, []string{"limits.max_steps: is more than limits.max_steps_cap (100)"}},

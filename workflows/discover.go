@@ -29,7 +29,7 @@ func (r *run) discover(ctx workflow.Context) error {
 			ResponseID: r.in.ResponseID, ItemID: responses.ItemID(responses.TypeMCPListTools, r.in.ResponseID, n), Index: n, Server: server,
 		}
 		future := workflow.ExecuteActivity(
-			workflow.WithActivityOptions(ctx, discoverOptions(r.in.Limits, server)), activities.DiscoverName, input)
+			workflow.WithActivityOptions(ctx, discoverOptions(r.in, server)), activities.DiscoverName, input)
 		selector.AddFuture(future, func(f workflow.Future) {
 			if err := f.Get(ctx, &results[i]); err != nil && first == nil {
 				first = failed(ErrTypeDiscovery, unavailable(server.Label), err)
