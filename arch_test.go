@@ -54,6 +54,7 @@ var allowed = map[string][]string{
 	"internal/mcptest":                     {},
 	"internal/egress/egresstest":           {},
 	"internal/events/eventstest":           {"internal/blob", "internal/events"},
+	"internal/linktest":                    {},
 	"internal/logtest":                     {},
 	"internal/modeltest":                   {},
 	"internal/temporaldev/temporaldevtest": {"internal/temporaldev"},

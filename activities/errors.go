@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,25 +68,49 @@ func discoveryError(ctx context.Context, label string, err error) error {
 	return temporal.NewApplicationErrorWithOptions(message, ErrTypeDiscovery, options)
 }
 
-// modelError classifies why a model, named as in a request, gave no answer within limit.
-func modelError(ctx context.Context, name string, limit time.Duration, err error) error {
+// modelError classifies why the model gave no answer. A provider that is away, or too busy to take the turn, is asked as long as there
+// are attempts. One that takes the turn and then fails at it costs tokens and time each time, and is asked in.Attempts times.
+func (a *Activities) modelError(ctx context.Context, in ModelTurnInput, beat *step, err error) error {
 	if activityCancelled(ctx) {
 		return ctx.Err()
 	}
 	var fault *model.Error
+	options := temporal.ApplicationErrorOptions{}
+	message, most := "the model could not be asked", in.Attempts
 	switch {
 	case errors.As(err, &fault):
+		message = fault.Error()
+		options.NonRetryable, options.NextRetryDelay = !fault.Temporary, min(fault.RetryAfter, maxRetryAfter)
+		if fault.Kind == model.KindEmpty {
+			most = min(cmp.Or(most, maxEmptyAnswers), maxEmptyAnswers)
+		}
 	case errors.Is(err, context.DeadlineExceeded):
-		return temporal.NewApplicationError(fmt.Sprintf("the model %q did not answer within %v", name, limit), ErrTypeModel)
+		message = fmt.Sprintf("the model %q did not answer within %v", in.Model, a.ModelTimeout)
+	}
+	if !options.NonRetryable && !notTaken(fault) && most > 0 {
+		failed := activity.GetInfo(ctx).Attempt // of a run that began when all attempts were the same
+		if in.Attempts > 0 {
+			failed = beat.spend(ctx)
+		}
+		options.NonRetryable = failed >= most
+	}
+	return temporal.NewApplicationErrorWithOptions(message, ErrTypeModel, options)
+}
+
+// notTaken reports whether a provider did not even begin with a turn: it could not be reached, or refused the turn with a status that
+// says that it is no fault of the turn's.
+func notTaken(fault *model.Error) bool {
+	if fault == nil {
+		return false
+	}
+	switch fault.Kind {
+	case model.KindNetwork, model.KindRateLimited:
+		return true
+	case model.KindServer:
+		return fault.Status > 0 // else it had begun to answer
 	default:
-		return temporal.NewApplicationError("the model could not be asked", ErrTypeModel)
+		return false
 	}
-	final := !fault.Temporary
-	if fault.Kind == model.KindEmpty && activity.GetInfo(ctx).Attempt >= maxEmptyAnswers {
-		final = true
-	}
-	return temporal.NewApplicationErrorWithOptions(fault.Error(), ErrTypeModel,
-		temporal.ApplicationErrorOptions{NonRetryable: final, NextRetryDelay: min(fault.RetryAfter, maxRetryAfter)})
 }
 
 // maxRetryAfter bounds how long a server or provider may make a run wait between two attempts.

@@ -33,8 +33,29 @@ type heartbeat struct {
 	// converter is the client's: the SDK decodes what the next attempt finds.
 	converter converter.DataConverter
 
-	mu      sync.Mutex // held while a beat is on its way, so that beats arrive in order
-	details []any      // what every beat repeats, since the server keeps only the latest
+	mu   sync.Mutex // held while a beat is on its way, so that beats arrive in order
+	note note       // what every beat repeats, since the server keeps only the latest
+}
+
+// note is what a step leaves with the server for its next attempt.
+type note struct {
+	// Sending is set before a request leaves that must not be sent twice.
+	Sending bool `json:"sending"`
+	// Spent is how many attempts have failed although the other side had taken the request. They cost what others do not, and have a
+	// limit of their own.
+	Spent int32 `json:"spent,omitempty"`
+}
+
+// earlierNote is the note of the attempts before. One that cannot be read is of a step that got far enough to write it.
+func earlierNote(ctx context.Context) note {
+	if !activity.IsActivity(ctx) || !activity.HasHeartbeatDetails(ctx) {
+		return note{}
+	}
+	var n note
+	if activity.GetHeartbeatDetails(ctx, &n) != nil {
+		return note{Sending: true}
+	}
+	return n
 }
 
 // afterNudge are the times, since a nudge, at which a step beats. The news of a cancellation may be ahead of the cancellation, and on a
@@ -47,7 +68,7 @@ var afterNudge = []time.Duration{
 // startHeartbeat asks before each beat how long to wait for it.
 func startHeartbeat(ctx context.Context, dc converter.DataConverter, wait func() time.Duration) *heartbeat {
 	ctx, end := context.WithCancel(ctx)
-	h := &heartbeat{end: end, nudged: make(chan struct{}, 1), converter: dc}
+	h := &heartbeat{end: end, nudged: make(chan struct{}, 1), converter: dc, note: earlierNote(ctx)}
 	h.ended.Go(func() {
 		next := time.NewTimer(wait())
 		defer next.Stop()
@@ -100,34 +121,56 @@ func (h *heartbeat) beat(ctx context.Context) {
 	if errors.Is(err, errStopped) || errors.As(err, &gone) {
 		// The SDK hears the same and cancels the step's context, with the cause that it wants to see afterwards. Any other error
 		// is the next beat's concern.
-		activity.RecordHeartbeat(ctx, h.details...)
+		activity.RecordHeartbeat(ctx, h.details()...)
 	}
 }
 
-// record stores s with the server before it returns; the next attempt at the step finds it. The error is errStopped, or what kept
-// the server from storing s.
-func (h *heartbeat) record(ctx context.Context, s sending) error {
+// sending stores with the server, before it returns, that a request is about to leave; the next attempt finds it. The error is
+// errStopped, or what kept the server from storing it.
+func (h *heartbeat) sending(ctx context.Context) error {
+	return h.record(ctx, func(n *note) { n.Sending = true })
+}
+
+// spend stores that this attempt has cost what attempts are limited for, and returns how many have. A server that cannot store it is one
+// that the step fails for anyway.
+func (h *heartbeat) spend(ctx context.Context) (spent int32) {
+	_ = h.record(context.WithoutCancel(ctx), func(n *note) {
+		n.Spent++
+		spent = n.Spent
+	})
+	return spent
+}
+
+func (h *heartbeat) record(ctx context.Context, change func(*note)) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// Even if this fails the server may have s, so later beats must say the same.
-	h.details = []any{s}
+	// Even if this fails the server may have it, so later beats must say the same.
+	change(&h.note)
 	return h.send(ctx)
 }
 
-// clear takes back what record stored, if anything: the next attempt starts afresh. It works for a step that was cancelled, too,
+// clear takes back what sending stored, if anything: the next attempt starts afresh. It works for a step that was cancelled, too,
 // since a worker that stops hands its steps to another.
 func (h *heartbeat) clear(ctx context.Context) error {
 	h.mu.Lock()
-	recorded := len(h.details) > 0
+	recorded := h.note.Sending
 	h.mu.Unlock()
 	if !recorded {
 		return nil
 	}
-	err := h.record(context.WithoutCancel(ctx), sending{})
+	err := h.record(context.WithoutCancel(ctx), func(n *note) { n.Sending = false })
 	if errors.Is(err, errStopped) {
 		return nil
 	}
 	return err
+}
+
+// details are what a beat carries. The caller holds h.mu.
+func (h *heartbeat) details() []any {
+	if h.note == (note{}) {
+		return nil
+	}
+	return []any{h.note}
 }
 
 // send makes one beat. The caller holds h.mu.
@@ -137,7 +180,7 @@ func (h *heartbeat) send(ctx context.Context) error {
 	info := activity.GetInfo(ctx)
 	request := &workflowservice.RecordActivityTaskHeartbeatRequest{Namespace: info.Namespace, TaskToken: info.TaskToken}
 	var err error
-	if request.Details, err = payload.OfWorkflow(h.converter, info.Namespace, info.WorkflowExecution.ID).ToPayloads(h.details...); err != nil {
+	if request.Details, err = payload.OfWorkflow(h.converter, info.Namespace, info.WorkflowExecution.ID).ToPayloads(h.details()...); err != nil {
 		return err
 	}
 	answer, err := activity.GetClient(ctx).WorkflowService().RecordActivityTaskHeartbeat(ctx, request)

@@ -33,6 +33,8 @@ type MCPCallInput struct {
 	Repeatable bool `json:"repeatable"`
 	// Attempts is how often the step is tried at the most.
 	Attempts int32 `json:"attempts"`
+	// Lost is how many answers may be lost of calls that the server has taken; 0 is as many as there are attempts.
+	Lost int32 `json:"lost,omitempty"`
 	// Abandoned is set when the step has failed for good: it then makes no call and only reports that.
 	Abandoned bool `json:"abandoned,omitempty"`
 }
@@ -41,11 +43,6 @@ type MCPCallInput struct {
 type MCPCallResult struct {
 	Item   blob.Value `json:"item"`
 	Failed bool       `json:"failed,omitempty"`
-}
-
-// sending is what a step that must not be repeated records with the server before its request leaves.
-type sending struct {
-	Sending bool `json:"sending"`
 }
 
 // Texts of calls that failed without an answer from the tool. The model reads them.
@@ -89,7 +86,7 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 	if err := a.Blobs.Unpack(ctx, in.Arguments, &call.Arguments); err != nil && !in.Abandoned {
 		return MCPCallResult{}, storageError(err)
 	}
-	if in.Abandoned || (!in.Repeatable && wasSending(ctx)) {
+	if in.Abandoned || (!in.Repeatable && earlierNote(ctx).Sending) {
 		return a.callFailed(ctx, call, outcomeUnknown)
 	}
 	server, err := a.open(ctx, in.ResponseID, in.Server)
@@ -105,7 +102,7 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 	defer beat.stop()
 	request := mcpclient.Call{Name: in.Tool, Arguments: json.RawMessage(call.Arguments), IdempotencyKey: in.ItemID}
 	if !in.Repeatable {
-		request.BeforeSend = func(ctx context.Context) error { return beat.record(ctx, sending{Sending: true}) }
+		request.BeforeSend = beat.sending
 	}
 	result, err := a.MCP.CallTool(ctx, in.ResponseID, server, request)
 	switch {
@@ -125,28 +122,20 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 func (a *Activities) unanswered(ctx context.Context, in MCPCallInput, call *responses.MCPCall, beat *step, err error) (MCPCallResult, error) {
 	var fault *mcpclient.Error
 	mayRepeat := in.Repeatable
-	if errors.As(err, &fault) && fault.Sent.NeverRan() {
+	neverRan := errors.As(err, &fault) && fault.Sent.NeverRan()
+	if neverRan {
 		// If the record stays, the next attempt sends nothing and knows less than this one.
 		mayRepeat = beat.clear(ctx) == nil
 	}
 	if activityCancelled(ctx) {
 		return MCPCallResult{}, ctx.Err()
 	}
-	if mayRepeat && fault != nil && fault.Temporary && activity.GetInfo(ctx).Attempt < in.Attempts {
+	if mayRepeat && fault != nil && fault.Temporary && activity.GetInfo(ctx).Attempt < in.Attempts &&
+		(neverRan || in.Lost == 0 || beat.spend(ctx) < in.Lost) {
 		return MCPCallResult{}, temporal.NewApplicationErrorWithOptions(fault.Error(), ErrTypeMCPCall,
 			temporal.ApplicationErrorOptions{NextRetryDelay: min(fault.RetryAfter, maxRetryAfter)})
 	}
 	return a.callFailed(ctx, call, callFailure(in, err))
-}
-
-// wasSending reports whether an earlier attempt at this step recorded that its request was about to leave.
-func wasSending(ctx context.Context) bool {
-	if !activity.HasHeartbeatDetails(ctx) {
-		return false
-	}
-	var s sending
-	// Details that do not decode come from a step that got far enough to write them.
-	return activity.GetHeartbeatDetails(ctx, &s) != nil || s.Sending
 }
 
 // callFailure is what the model reads of a call that got no answer from the tool.

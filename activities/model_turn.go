@@ -37,6 +37,8 @@ type ModelTurnInput struct {
 	Fallback int `json:"fallback,omitempty"`
 	// Listed are the labels of servers that were not listed in this run, because the conversation has their tools already.
 	Listed []string `json:"listed,omitempty"`
+	// Attempts is how often the provider may fail at the turn after it has taken it; 0 is as often as the step is tried.
+	Attempts int32 `json:"attempts,omitempty"`
 	// LastTurn is set when no turn can follow: calls of MCP tools are then answered with an error instead of being made.
 	LastTurn bool `json:"last_turn,omitempty"`
 }
@@ -105,7 +107,8 @@ type ToolCall struct {
 
 // ModelTurn asks the model to go on with the conversation. Its errors have the type [ErrTypeModel].
 func (a *Activities) ModelTurn(ctx context.Context, in ModelTurnInput) (ModelTurnResult, error) {
-	defer a.beat(ctx, in.ResponseID).stop()
+	beat := a.beat(ctx, in.ResponseID)
+	defer beat.stop()
 	conversation, folded, err := transcript.Fold(ctx, a.Blobs, in.Conversation)
 	if err != nil {
 		return ModelTurnResult{}, storageError(err)
@@ -127,7 +130,7 @@ func (a *Activities) ModelTurn(ctx context.Context, in ModelTurnInput) (ModelTur
 	d := newDraft(in, s.try, told)
 	answer, err := a.ask(ctx, in, a.turn(in, settings, items, s.tools), d, settings.Truncate)
 	if err != nil {
-		return ModelTurnResult{}, modelError(ctx, in.Model, a.ModelTimeout, err)
+		return ModelTurnResult{}, a.modelError(ctx, in, beat, err)
 	}
 	result := ModelTurnResult{Try: s.try, Finish: answer.Finish, Usage: answer.Usage}
 	if folded {

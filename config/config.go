@@ -173,6 +173,7 @@ type Limits struct {
 	SchemaBytes       Bytes         `mapstructure:"schema_bytes"`         // one tool's input schema
 	ToolOutputToModel Bytes         `mapstructure:"tool_output_to_model"` // beyond it the model sees a cut text
 	RunTimeout        time.Duration `mapstructure:"run_timeout"`
+	Patience          time.Duration `mapstructure:"patience"` // with what is away: see example.yaml
 
 	// What one API key may use.
 	RequestsPerMinute int `mapstructure:"requests_per_minute"` // at one starter; 0 is no limit
@@ -237,6 +238,7 @@ func Default() Config {
 			SchemaBytes:            64 * KiB,
 			ToolOutputToModel:      100 * KB,
 			RunTimeout:             24 * time.Hour,
+			Patience:               10 * time.Minute,
 			RequestsPerMinute:      6000,
 			RequestBurst:           1000,
 			ConcurrentRuns:         1000,

@@ -59,8 +59,11 @@ func (t Temporal) validate(v *validation) {
 	if t.Address != "" {
 		v.address("temporal.address", t.Address)
 	}
-	if t.TaskQueue == "" {
+	switch {
+	case t.TaskQueue == "":
 		v.report("temporal.task_queue", `is empty: remove the key for the default, "perdure"`)
+	case strings.ContainsAny(t.TaskQueue, `'"\`):
+		v.report("temporal.task_queue", "must have no quotes and no backslash: it goes into queries")
 	}
 	if t.UIURL != "" {
 		v.baseURL("temporal.ui_url", t.UIURL)
@@ -201,6 +204,7 @@ func (l Limits) validate(v *validation) {
 		{"model.heartbeat", l.Model.Heartbeat},
 		{"call.timeout", l.Call.Timeout},
 		{"run_timeout", l.RunTimeout},
+		{"patience", l.Patience},
 	} {
 		v.positive("limits."+d.path, d.value)
 	}

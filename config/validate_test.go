@@ -85,6 +85,7 @@ func TestValidate(t *testing.T) {
 		"credentials, no proxy": {proxy(func(p *Proxy) { p.URL = "" }), []string{"network.proxy: the proxy has credentials and no URL"}},
 		"proxy's names":         {proxy(func(p *Proxy) { p.Resolve = "there" }), []string{"network.proxy.resolve: must be here or proxy"}},
 		"no task queue":         {func(c *Config) { c.Temporal.TaskQueue = "" }, []string{"temporal.task_queue: is empty"}},
+		"quoted task queue":     {func(c *Config) { c.Temporal.TaskQueue = "a'b" }, []string{"temporal.task_queue: must have no quotes"}},
 		"UI without scheme":     {func(c *Config) { c.Temporal.UIURL = "temporal.internal" }, []string{"temporal.ui_url: must be a URL"}},
 
 		"key without name": {key(func(k *APIKey) { k.Name = "" }), []string{"auth.api_keys[0].name: must be"}},
@@ -152,7 +153,7 @@ func TestValidate(t *testing.T) {
 			"limits.max_tool_calls: must be at least 0", "limits.parallel_calls:", "limits.parallel_calls_per_server:",
 			"limits.discovery.attempts:", "limits.model.attempts:", "limits.call.attempts:", "limits.list_bytes:",
 			"limits.call_bytes:", "limits.schema_bytes:", "limits.tool_output_to_model:", "limits.discovery.timeout:",
-			"limits.model.timeout:", "limits.model.heartbeat:", "limits.call.timeout:", "limits.run_timeout:",
+			"limits.model.timeout:", "limits.model.heartbeat:", "limits.call.timeout:", "limits.run_timeout:", "limits.patience:",
 			"limits.request_burst: must be at least 1", "limits.open_requests: must be at least 1",
 		}},
 		"steps over the cap":   {func(c *Config) { c.Limits.MaxSteps = 101 }, []string{"limits.max_steps: is more than limits.max_steps_cap (100)"}},

@@ -141,6 +141,17 @@ func (s *Starter) probeTemporal(ctx context.Context) error {
 	return nil // any other answer is one
 }
 
+// asking bounds how long a client waits for what Temporal is asked with the returned context, and has Temporal probed if it takes long.
+// The returned function must be called when it is over.
+func (s *Starter) asking(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	over := s.gates.temporal.Watch()
+	return ctx, func() { over(); cancel() }
+}
+
+// askTimeout is how long a Temporal server that is restarted may take. The SDK itself would try for a minute.
+const askTimeout = 10 * time.Second
+
 // starting has Temporal asked for the start of a workflow, if not too many starts are waited for already. A client that leaves in the
 // middle does not interrupt it.
 func (s *Starter) starting(ctx context.Context, who identity.Principal, execute func(context.Context) error) error {
@@ -160,7 +171,8 @@ func (s *Starter) starting(ctx context.Context, who identity.Principal, execute 
 	err := execute(ctx)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		s.gates.temporal.Suspect()
-		return unavailable("the workflow service does not answer; try again")
+		return unavailable("the workflow service did not answer in time, so the request may or may not have taken effect; " +
+			"with the same Idempotency-Key it is safe to try again")
 	}
 	return err
 }

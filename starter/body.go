@@ -11,16 +11,13 @@ import (
 	"perdure/internal/responses"
 )
 
-// bodyStep is in how many bytes the memory for bodies is taken.
-const bodyStep = 16 << 10
-
 // metered is a body that takes memory as it is read: what a slow client has announced and not sent takes none. When there is none
 // left, reading fails with a refusal.
 type metered struct {
 	io.ReadCloser
-	budget      *admission.Budget
-	key         string
-	read, taken int64 // bytes
+	budget *admission.Budget
+	key    string
+	taken  int64 // bytes
 }
 
 func (s *Starter) metered(body io.ReadCloser, who identity.Principal) *metered {
@@ -29,35 +26,37 @@ func (s *Starter) metered(body io.ReadCloser, who identity.Principal) *metered {
 
 func (m *metered) Read(p []byte) (int, error) {
 	n, err := m.ReadCloser.Read(p)
-	m.read += int64(n)
-	for m.taken < m.read {
-		switch err := m.budget.Take(m.key, bodyStep); {
-		case errors.Is(err, admission.ErrShare):
-			return 0, tooMany(retryBusy, "the requests of this API key that are being read are too large together; try again")
-		case err != nil:
-			return 0, busy("the requests that are being read are too large together; try again")
-		}
-		m.taken += bodyStep
+	switch err := m.budget.Take(m.key, int64(n)); {
+	case errors.Is(err, admission.ErrShare):
+		return 0, tooMany(retryBusy, "the requests of this API key that are being read are too large together; try again")
+	case err != nil:
+		return 0, busy("the requests that are being read are too large together; try again")
 	}
+	m.taken += int64(n)
 	return n, err
 }
 
-// done gives the memory back. It may be called again.
-func (m *metered) done() {
-	m.budget.Give(m.key, m.taken)
-	m.taken, m.read = 0, 0
+// keep gives back all but n bytes, which something holds that was made of the body.
+func (m *metered) keep(n int) {
+	if spare := m.taken - int64(n); spare > 0 {
+		m.budget.Give(m.key, spare)
+		m.taken -= spare
+	}
 }
 
-// readBody reads the body of a request. Its memory counts until done is called.
-func (s *Starter) readBody(w http.ResponseWriter, r *http.Request, who identity.Principal) (body []byte, done func(), err error) {
+// done gives the memory back. It may be called again.
+func (m *metered) done() { m.keep(0) }
+
+// readBody reads the body of a request. Its memory counts until the returned meter is done.
+func (s *Starter) readBody(w http.ResponseWriter, r *http.Request, who identity.Principal) ([]byte, *metered, error) {
 	m := s.metered(r.Body, who)
 	r.Body = m
-	body, err = s.readUpTo(w, r, s.Limits.Body)
+	body, err := s.readUpTo(w, r, s.Limits.Body)
 	if err != nil {
 		m.done()
 		return nil, nil, err
 	}
-	return body, m.done, nil
+	return body, m, nil
 }
 
 func (s *Starter) readUpTo(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {

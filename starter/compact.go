@@ -47,15 +47,16 @@ func (s *Starter) compact(w http.ResponseWriter, r *http.Request, who identity.P
 	if err != nil {
 		return err
 	}
-	body, done, err := s.readBody(w, r, who)
+	body, memory, err := s.readBody(w, r, who)
 	if err != nil {
 		return err
 	}
+	defer memory.done()
 	b, err := s.beginCompaction(r.Context(), who, call{body: body, dialect: s.dialect(r), key: key, request: requestID(w)})
-	done()
 	if err != nil {
 		return err
 	}
+	memory.keep(b.size)
 	out, err := s.finish(r.Context(), b)
 	if err != nil {
 		return err

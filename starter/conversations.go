@@ -23,11 +23,11 @@ const conversationTimeout = 30 * time.Second
 
 // createConversation starts the workflow that keeps a new conversation.
 func (s *Starter) createConversation(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	body, done, err := s.readBody(w, r, who)
+	body, memory, err := s.readBody(w, r, who)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer memory.done()
 	req, err := responses.DecodeConversation(body)
 	if err != nil {
 		return err
@@ -86,11 +86,11 @@ func (s *Starter) getConversation(w http.ResponseWriter, r *http.Request, who id
 
 // updateConversation replaces a conversation's metadata.
 func (s *Starter) updateConversation(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	body, done, err := s.readBody(w, r, who)
+	body, memory, err := s.readBody(w, r, who)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer memory.done()
 	req, err := responses.DecodeConversationUpdate(body)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (s *Starter) deleteConversation(w http.ResponseWriter, r *http.Request, who
 	if err != nil {
 		return err
 	}
-	if err := s.deleteRun(r.Context(), id); err != nil {
+	if err := s.deleteRun(r.Context(), who, id); err != nil {
 		s.Logger.WarnContext(r.Context(), "history of a deleted conversation is left to expire", "conversation", id, "error", err)
 	}
 	return s.writeValue(w, r, map[string]any{"id": id, "object": "conversation.deleted", "deleted": true})

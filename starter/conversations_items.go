@@ -35,11 +35,11 @@ func (s *Starter) listConversationItems(w http.ResponseWriter, r *http.Request, 
 
 // createConversationItems adds items to a conversation and answers with them.
 func (s *Starter) createConversationItems(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	body, done, err := s.readBody(w, r, who)
+	body, memory, err := s.readBody(w, r, who)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer memory.done()
 	req, err := responses.DecodeConversationItems(body)
 	if err != nil {
 		return err

@@ -37,15 +37,16 @@ func (s *Starter) createResponse(w http.ResponseWriter, r *http.Request, who ide
 	if err != nil {
 		return err
 	}
-	body, done, err := s.readBody(w, r, who)
+	body, memory, err := s.readBody(w, r, who)
 	if err != nil {
 		return err
 	}
+	defer memory.done()
 	run, err := s.accept(r.Context(), who, call{body: body, dialect: s.dialect(r), key: key, request: requestID(w)})
-	done()
 	if err != nil {
 		return err
 	}
+	memory.keep(run.size)
 	switch {
 	case run.stream:
 		return s.streamRun(w, r, run)
@@ -71,6 +72,7 @@ type call struct {
 type begun struct {
 	run      client.WorkflowRun
 	response *responses.Response
+	size     int // of the response, in bytes: what it repeats may be most of the request
 	stream   bool
 	// independent is set for a run that goes on when its client leaves.
 	independent bool
@@ -111,18 +113,19 @@ func (s *Starter) begin(ctx context.Context, who identity.Principal, req *respon
 		never()
 		return nil, err
 	}
-	memo, err := s.memo(ctx, response, fingerprint(c.key, c.body))
+	memo, size, err := s.memo(ctx, response, fingerprint(c.key, c.body))
 	if err != nil {
 		never()
 		return nil, err
 	}
+	b.size = size
 	b.run, err = s.start(ctx, who, input, memo, req)
 	var taken *serviceerror.WorkflowExecutionAlreadyStarted
 	var refused *refusal
 	switch {
 	case errors.As(err, &taken) && c.key != "":
 		never()
-		return s.attach(ctx, who, b, fingerprint(c.key, c.body))
+		return s.attach(ctx, who, b, c)
 	case errors.As(err, &refused):
 		never()
 		return nil, err

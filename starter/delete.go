@@ -9,22 +9,25 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"perdure/activities"
+	"perdure/internal/identity"
 	"perdure/workflows"
 )
 
 // deleteRun has a response or a conversation removed. Nobody finds it any more from then on, although Temporal takes its time.
-func (s *Starter) deleteRun(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
-	defer cancel()
-	_, err := s.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+func (s *Starter) deleteRun(ctx context.Context, who identity.Principal, id string) error {
+	options := client.StartWorkflowOptions{
 		ID:                       workflows.DeletionID(id),
 		TaskQueue:                s.TaskQueue,
 		WorkflowExecutionTimeout: workflows.DeletionTimeout,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		EnableEagerStart:         true,
 		StaticSummary:            "delete " + id,
-	}, workflows.DeletionName, activities.DeleteInput{WorkflowID: id})
-	return err
+		Priority:                 priority(who, true),
+	}
+	return s.starting(ctx, who, func(ctx context.Context) error {
+		_, err := s.Temporal.ExecuteWorkflow(ctx, options, workflows.DeletionName, activities.DeleteInput{WorkflowID: id})
+		return err
+	})
 }
 
 // deleted reports whether somebody has had a response removed.

@@ -40,21 +40,21 @@ type envelope struct {
 	running     bool
 }
 
-// memo returns what a run carries for those who ask for it later.
-func (s *Starter) memo(ctx context.Context, response *responses.Response, fingerprint string) (map[string]any, error) {
+// memo returns what a run carries for those who ask for it later, and how many bytes the response has in it.
+func (s *Starter) memo(ctx context.Context, response *responses.Response, fingerprint string) (memo map[string]any, size int, err error) {
 	wire, err := response.MarshalWire(responses.DialectOpenAI)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	packed, err := s.Blobs.Pack(ctx, string(wire), inlineResponse)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	memo := map[string]any{memoResponse: packed}
+	memo = map[string]any{memoResponse: packed}
 	if fingerprint != "" {
 		memo[memoFingerprint] = fingerprint
 	}
-	return memo, nil
+	return memo, len(wire), nil
 }
 
 // find returns the run of a response that the caller may know of. Its error is a 404 for any other.
@@ -62,7 +62,8 @@ func (s *Starter) find(ctx context.Context, who identity.Principal, id string) (
 	if !responses.IsResponseID(id) {
 		return nil, responseNotFound(id)
 	}
-	defer s.gates.temporal.Watch()()
+	ctx, over := s.asking(ctx)
+	defer over()
 	var d *client.WorkflowExecutionDescription
 	var deleted bool
 	var both errgroup.Group // neither look cuts the other one short, which the server would take for a fault of its own

@@ -2,8 +2,8 @@ package starter
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"perdure/internal/identity"
@@ -15,7 +15,14 @@ const maxGetBody = 64 << 10
 
 // getResponse answers with a response as it is now, or with its events.
 func (s *Starter) getResponse(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	events, after, err := readGet(w, r)
+	var body []byte
+	if r.ContentLength != 0 { // else the deadline for the body would be one for the answer
+		var err error
+		if body, err = s.readUpTo(w, r, maxGetBody); err != nil {
+			return err
+		}
+	}
+	events, after, err := readGet(r.URL.Query(), body)
 	if err != nil {
 		return err
 	}
@@ -34,16 +41,11 @@ func (s *Starter) getResponse(w http.ResponseWriter, r *http.Request, who identi
 }
 
 // readGet reads whether events are wanted, and after which. OpenAI's SDK for Go says so in a body, the others in the query.
-func readGet(w http.ResponseWriter, r *http.Request) (events bool, after int, err error) {
-	query := r.URL.Query()
+func readGet(query url.Values, body []byte) (events bool, after int, err error) {
 	in := struct {
 		Stream        *bool `json:"stream"`
 		StartingAfter *int  `json:"starting_after"`
 	}{}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxGetBody))
-	if err != nil {
-		return false, 0, err
-	}
 	if len(body) > 0 && json.Unmarshal(body, &in) != nil {
 		return false, 0, responses.Invalid("", `the body of a GET must be a JSON object such as {"stream":true}`)
 	}
@@ -117,7 +119,7 @@ func (s *Starter) deleteResponse(w http.ResponseWriter, r *http.Request, who ide
 		return err
 	}
 	id := e.response.ID
-	if err := s.deleteRun(r.Context(), id); err != nil {
+	if err := s.deleteRun(r.Context(), who, id); err != nil {
 		return err
 	}
 	return s.writeValue(w, r, map[string]any{"id": id, "object": "response", "deleted": true})

@@ -22,6 +22,9 @@ func (s *Starter) ready(w http.ResponseWriter, r *http.Request) error {
 	if s.stopping.Err() != nil {
 		return unavailable("this server is stopping")
 	}
+	if err := s.checkTemporal(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	if _, err := s.Temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {

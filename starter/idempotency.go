@@ -65,7 +65,7 @@ func (s *Starter) attachOr(ctx context.Context, who identity.Principal, b *begun
 	if c.key == "" {
 		return nil, reason
 	}
-	attached, err := s.attach(ctx, who, b, fingerprint(c.key, c.body))
+	attached, err := s.attach(ctx, who, b, c)
 	var shown *responses.Error
 	if errors.As(err, &shown) && shown.Status == http.StatusNotFound {
 		return nil, reason
@@ -74,18 +74,19 @@ func (s *Starter) attachOr(ctx context.Context, who identity.Principal, b *begun
 }
 
 // attach returns the run that the first request with the same key has started.
-func (s *Starter) attach(ctx context.Context, who identity.Principal, b *begun, fingerprint string) (*begun, error) {
+func (s *Starter) attach(ctx context.Context, who identity.Principal, b *begun, c call) (*begun, error) {
 	e, err := s.find(ctx, who, b.response.ID)
 	if err != nil {
 		return nil, err
 	}
-	if e.fingerprint != fingerprint {
+	if e.fingerprint != fingerprint(c.key, c.body) {
 		return nil, &responses.Error{
 			Status: http.StatusConflict, Type: responses.ErrConflict, Code: "idempotency_key_reused", Param: "Idempotency-Key",
 			Message: "this Idempotency-Key was used for a request with another body; a new request needs a new key",
 		}
 	}
 	return &begun{
-		run: s.Temporal.GetWorkflow(ctx, b.response.ID, ""), response: e.response, stream: b.stream, independent: true,
+		run: s.Temporal.GetWorkflow(ctx, b.response.ID, ""), response: e.response, size: len(c.body), stream: b.stream,
+		independent: true,
 	}, nil
 }

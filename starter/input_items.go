@@ -43,6 +43,8 @@ func (s *Starter) listInputItems(w http.ResponseWriter, r *http.Request, who ide
 
 // inputItems reads the items from the run's own input, which is its first event.
 func (s *Starter) inputItems(ctx context.Context, id string) ([]responses.Item, error) {
+	ctx, over := s.asking(ctx)
+	defer over()
 	history := s.Temporal.GetWorkflowHistory(ctx, id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	first, err := history.Next()
 	if err != nil {

@@ -19,11 +19,11 @@ const maxCounting = 2
 // countInputTokens answers how many tokens the first model turn of a request would read. It starts nothing and asks no server: MCP
 // tools count if the conversation lists them.
 func (s *Starter) countInputTokens(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	body, done, err := s.readBody(w, r, who)
+	body, memory, err := s.readBody(w, r, who)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer memory.done()
 	req, err := responses.DecodeRequest(body)
 	if err != nil {
 		return err

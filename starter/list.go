@@ -76,8 +76,9 @@ func (s *Starter) listResponses(w http.ResponseWriter, r *http.Request, who iden
 	if err != nil {
 		return err
 	}
-	defer s.gates.temporal.Watch()()
-	found, err := s.Temporal.ListWorkflow(r.Context(), &workflowservice.ListWorkflowExecutionsRequest{
+	ctx, over := s.asking(r.Context())
+	defer over()
+	found, err := s.Temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		Namespace: s.Namespace, PageSize: int32(limit), NextPageToken: token, Query: query,
 	})
 	if err != nil {
@@ -85,7 +86,7 @@ func (s *Starter) listResponses(w http.ResponseWriter, r *http.Request, who iden
 	}
 	page := listPage{Object: "list", Data: []listEntry{}, HasMore: len(found.GetNextPageToken()) > 0}
 	for _, info := range found.GetExecutions() {
-		entry, err := s.listEntry(r.Context(), info)
+		entry, err := s.listEntry(ctx, info)
 		if err != nil {
 			return err
 		}

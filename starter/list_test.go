@@ -24,7 +24,10 @@ func TestListedWithoutItsKey(t *testing.T) {
 	s := newStarter(t.Context(), t.Context(), o)
 	begin := time.Unix(1_800_000_000, 0)
 	begun := &responses.Response{ID: "resp_1", Model: "p/m", Status: responses.ResponseInProgress, Metadata: map[string]string{"a": "b"}}
-	members := must(s.memo(t.Context(), begun, ""))
+	members, _, err := s.memo(t.Context(), begun, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	other := payload.NewDataConverter(payload.NewCodec(must(secret.ParseKeyset(must(secret.GenerateKeyset()))), true))
 	for name, dc := range map[string]converter.DataConverter{"its key": o.Payloads, "another": other} {
 		plain := converter.GetDefaultDataConverter()

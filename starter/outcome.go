@@ -181,12 +181,16 @@ func (s *Starter) outcome(ctx context.Context, e *envelope) (*workflows.Outcome,
 		// It has come to its end while it was asked.
 	}
 	var out workflows.Outcome
-	err := s.Temporal.GetWorkflow(ctx, e.response.ID, "").Get(ctx, &out)
-	if err == nil {
+	asking, over := s.asking(ctx)
+	defer over()
+	err := s.Temporal.GetWorkflow(asking, e.response.ID, "").Get(asking, &out)
+	switch {
+	case err == nil:
 		return &out, nil
-	}
-	if ctx.Err() != nil || temporalAway(err) {
+	case ctx.Err() != nil, temporalAway(err):
 		return nil, err
+	case asking.Err() != nil:
+		return nil, unavailable("the workflow service does not answer; try again")
 	}
 	ended, err := ended(err)
 	return ended.outcome, err

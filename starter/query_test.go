@@ -2,7 +2,6 @@ package starter
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -33,8 +32,7 @@ func TestReadGet(t *testing.T) {
 		{"", `{"stream":`, false, 0, "none"},
 	}
 	for _, tt := range tests {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/responses/resp_1?"+tt.query, strings.NewReader(tt.body))
-		events, after, err := readGet(httptest.NewRecorder(), r)
+		events, after, err := readGet(must(url.ParseQuery(tt.query)), []byte(tt.body))
 		if tt.param != "" {
 			shown := wireError(err)
 			if shown == nil || shown.Status != http.StatusBadRequest || shown.Param != strings.TrimPrefix(tt.param, "none") {
@@ -46,9 +44,15 @@ func TestReadGet(t *testing.T) {
 			t.Errorf("%q with %q: %v, %d, %v; want %v, %d", tt.query, tt.body, events, after, err, tt.events, tt.after)
 		}
 	}
-	big := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", strings.NewReader(strings.Repeat(" ", maxGetBody+1)))
-	if _, _, err := readGet(httptest.NewRecorder(), big); err == nil || wireError(err).Status != http.StatusRequestEntityTooLarge {
-		t.Errorf("a GET with a large body: %v", err)
+}
+
+func TestLargeBodyOfGet(t *testing.T) {
+	t.Parallel()
+	o, _ := newOptions(t)
+	url := handlers(t, newStarter(t.Context(), t.Context(), o).routes()).URL
+	a, err := do(t.Context(), http.MethodGet, url+"/v1/responses/resp_1", strings.NewReader(strings.Repeat(" ", maxGetBody+1)), "Authorization", "Bearer "+apiKey)
+	if err != nil || a.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a GET with a large body: HTTP %d with %s, error %v", a.status, a.body, err)
 	}
 }
 

@@ -72,10 +72,10 @@ type socket struct {
 	end context.CancelCauseFunc
 }
 
-// message is what a client has sent. Its memory counts until done is called.
+// message is what a client has sent. Its memory counts until it is done.
 type message struct {
-	data []byte
-	done func()
+	data   []byte
+	memory *metered
 }
 
 // closing is why a socket closes, in the words of the protocol. The reason has 125 bytes at most.
@@ -90,18 +90,20 @@ func (c *closing) Error() string { return c.reason }
 func (k *socket) serve(ctx context.Context) {
 	var cut context.CancelFunc
 	k.open, cut = context.WithCancel(ctx)
-	defer cut()
 	ctx, k.end = context.WithCancelCause(k.open)
 	var helpers sync.WaitGroup
+	defer func() { // also when a turn panics
+		cut()
+		helpers.Wait()
+		close(k.waiting)
+		for m := range k.waiting {
+			m.memory.done()
+		}
+	}()
 	helpers.Go(func() { k.read(ctx) })
 	helpers.Go(func() { k.beat(ctx) })
 	k.end(k.turns(ctx))
 	k.close(ctx, cut)
-	helpers.Wait()
-	close(k.waiting)
-	for m := range k.waiting {
-		m.done()
-	}
 }
 
 // turns makes the runs. Its error is a [*closing].
@@ -120,9 +122,7 @@ func (k *socket) turns(ctx context.Context) error {
 			return &closing{websocket.StatusGoingAway, fmt.Sprintf("no request for %v", k.s.socketIdle)}
 		case m := <-k.waiting:
 			k.size.Add(-int64(len(m.data)))
-			err := k.turn(ctx, m)
-			m.done()
-			if err != nil {
+			if err := k.turn(ctx, m); err != nil {
 				return err
 			}
 			idle.Reset(k.s.socketIdle)
@@ -132,11 +132,12 @@ func (k *socket) turns(ctx context.Context) error {
 
 // turn makes a run of a message, or says why it cannot. Its error is a [*closing].
 func (k *socket) turn(ctx context.Context, m message) error {
+	defer m.memory.done()
 	req, err := k.decode(m.data)
 	if err == nil {
 		previous := req.PreviousResponseID
 		var id string
-		if id, err = k.run(ctx, req, m.done); err != nil || id == "" {
+		if id, err = k.run(ctx, req, m.memory); err != nil || id == "" {
 			// What could not be continued may be broken.
 			k.live.remove(previous)
 		} else {
@@ -162,14 +163,14 @@ func (k *socket) decode(data []byte) (*responses.Request, error) {
 	return responses.DecodeCreateEvent(data)
 }
 
-// run starts a run and sends its events. It returns the response's ID, or none if the run has failed. Begun is called when the request
-// is needed no longer.
-func (k *socket) run(ctx context.Context, req *responses.Request, begun func()) (string, error) {
+// run starts a run and sends its events. It returns the response's ID, or none if the run has failed. Memory is that of the request,
+// which is needed no longer when the run has begun.
+func (k *socket) run(ctx context.Context, req *responses.Request, memory *metered) (string, error) {
 	b, err := k.s.admit(ctx, k.who, req, call{dialect: k.s.dialect(k.r), request: requestID(k.w), live: k.live.ids()})
-	begun()
 	if err != nil {
 		return "", err
 	}
+	memory.keep(b.size)
 	out := &socketSink{k: k}
 	f := &feed{s: k.s, run: b.run, response: b.response, dialect: k.s.dialect(k.r), after: -1, hold: true, sink: out}
 	err = f.follow(ctx)
@@ -195,12 +196,12 @@ func (k *socket) read(ctx context.Context) {
 			k.end(&closing{websocket.StatusNormalClosure, "the client left"})
 			return
 		case ctx.Err() != nil: // the client does not know yet that the socket closes
-			m.done()
+			m.memory.done()
 		case kind != websocket.MessageText:
-			m.done()
+			m.memory.done()
 			k.end(&closing{websocket.StatusUnsupportedData, "messages must be text"})
 		case !k.enqueue(m):
-			m.done()
+			m.memory.done()
 			k.sendError(&responses.Error{
 				Status: http.StatusTooManyRequests, Type: responses.ErrRateLimited,
 				Message: "too many requests are waiting on this WebSocket; wait for the last event of one before you send another",
@@ -221,7 +222,7 @@ func (k *socket) readMessage() (websocket.MessageType, message, error) {
 		body.done()
 		return 0, message{}, err
 	}
-	return kind, message{data, body.done}, nil
+	return kind, message{data, body}, nil
 }
 
 func (k *socket) enqueue(m message) bool {

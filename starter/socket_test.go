@@ -36,10 +36,15 @@ type wsEvent struct {
 
 func dialSocket(t *testing.T, url string) *wsClient {
 	t.Helper()
+	return dialSocketAs(t, url, apiKey)
+}
+
+func dialSocketAs(t *testing.T, url, key string) *wsClient {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	//nolint:bodyclose // Dial reads it
-	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + apiKey}}})
+	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + key}}})
 	if err != nil {
 		t.Fatal(err)
 	}

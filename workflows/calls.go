@@ -63,12 +63,12 @@ func (r *run) call(ctx workflow.Context, calls []activities.ToolCall) error {
 
 // mcpCall makes one call. Its only error is that the run was cancelled: everything else ends as an item.
 func (r *run) mcpCall(ctx workflow.Context, input activities.MCPCallInput) (blob.Value, error) {
-	input.ResponseID = r.in.ResponseID
-	input.Attempts = r.in.Limits.CallAttempts
 	summary := "mcp_call " + input.Server.Label + "." + input.Tool
+	options := mcpCallOptions(r.in, summary)
+	input.ResponseID = r.in.ResponseID
+	input.Attempts, input.Lost = options.RetryPolicy.MaximumAttempts, r.in.Limits.CallAttempts
 	var result activities.MCPCallResult
-	err := workflow.ExecuteActivity(
-		workflow.WithActivityOptions(ctx, mcpCallOptions(r.in.Limits, summary)), activities.MCPCallName, input).Get(ctx, &result)
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activities.MCPCallName, input).Get(ctx, &result)
 	// A step that begins anew does not know what its attempts before have recorded, so one that must not be repeated is given up.
 	if _, stopped := stoppedAfter(err); stopped && input.Repeatable {
 		return r.mcpCall(ctx, input)

@@ -32,7 +32,7 @@ func (r *run) discover(ctx workflow.Context) error {
 		var list func()
 		list = func() {
 			future := workflow.ExecuteActivity(
-				workflow.WithActivityOptions(ctx, discoverOptions(r.in.Limits, server)), activities.DiscoverName, input)
+				workflow.WithActivityOptions(ctx, discoverOptions(r.in, server)), activities.DiscoverName, input)
 			selector.AddFuture(future, func(f workflow.Future) {
 				err := f.Get(ctx, &results[i])
 				if _, stopped := stoppedAfter(err); stopped {

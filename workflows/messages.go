@@ -98,6 +98,9 @@ type Limits struct {
 	CallTimeout            time.Duration `json:"call_timeout"`
 	CallAttempts           int32         `json:"call_attempts"`
 	Heartbeat              time.Duration `json:"heartbeat"`
+	// Patience is how long a run waits for what is away, without counting attempts: the last of its models, and, if nobody waits for
+	// the run, MCP servers.
+	Patience time.Duration `json:"patience,omitempty"`
 }
 
 // Outcome is what a run came to.

@@ -17,55 +17,91 @@ import (
 // grace is added to a step's own time limit, so that the step itself can report that its time is over.
 const grace = 15 * time.Second
 
+// Times between two attempts. The first comes soon, because it is also the one after a worker's death.
+const (
+	firstRetry         = 500 * time.Millisecond
+	lastRetry          = 30 * time.Second
+	lastDiscoveryRetry = 10 * time.Second // somebody may wait
+)
+
+// attempts are at least as many as it takes to wait for patience between them. They are counted, not timed, because time also passes
+// while no worker is there, or all are busy, and that must not end a run.
+func attempts(least int32, patience, longest time.Duration) int32 {
+	n, waited := int32(1), time.Duration(0)
+	for wait := firstRetry; waited < patience; wait = min(2*wait, longest) {
+		waited += wait
+		n++
+	}
+	return max(n, least)
+}
+
+// patient is how long the run may wait for a service that its client can do without, or choose another: not at all while the client
+// waits itself.
+func (in ResponseInput) patient() time.Duration {
+	if in.Background {
+		return in.Limits.Patience
+	}
+	return 0
+}
+
 // payloadTooLarge is how the SDK types a payload over the server's limit. It marks it retryable, although no retry can succeed.
 const payloadTooLarge = "payloadSizeError"
 
-// discoverOptions: listing tools changes nothing, so it may be repeated freely, but a client waits: the first retries come soon.
-func discoverOptions(l Limits, s activities.Server) workflow.ActivityOptions {
+// discoverOptions: listing tools changes nothing, so it may be repeated freely. A client that waits hears of a server that is away
+// within seconds; a run for which nobody waits has patience.
+func discoverOptions(in ResponseInput, s activities.Server) workflow.ActivityOptions {
+	l := in.Limits
 	return workflow.ActivityOptions{
 		Summary:             "discover " + s.Label,
 		StartToCloseTimeout: l.DiscoveryTimeout + grace,
 		HeartbeatTimeout:    l.Heartbeat,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval:        500 * time.Millisecond,
+			InitialInterval:        firstRetry,
 			BackoffCoefficient:     2,
-			MaximumInterval:        10 * time.Second,
-			MaximumAttempts:        l.DiscoveryAttempts,
+			MaximumInterval:        lastDiscoveryRetry,
+			MaximumAttempts:        attempts(l.DiscoveryAttempts, in.patient(), lastDiscoveryRetry),
 			NonRetryableErrorTypes: []string{payloadTooLarge},
 		},
 	}
 }
 
 // modelTurnOptions: a turn can be repeated at the price of its tokens. Providers that are overloaded say so with Retry-After, which
-// the activity turns into the next delay; otherwise the interval grows to half a minute. The first retry comes soon, because it is
-// also the one after a worker's death.
-func modelTurnOptions(l Limits, summary string) workflow.ActivityOptions {
+// the activity turns into the next delay; otherwise the interval grows to half a minute. A provider that is away is waited for with
+// patience, unless there is another model to go to; how often one may fail that took the turn is the activity's affair, which is told
+// l.ModelAttempts. Attempts also cover workers that die or are stopped.
+func modelTurnOptions(l Limits, last bool, summary string) workflow.ActivityOptions {
+	patience := l.Patience
+	if !last {
+		patience = 0
+	}
 	return workflow.ActivityOptions{
 		Summary:             summary,
 		StartToCloseTimeout: l.ModelTimeout + grace,
 		HeartbeatTimeout:    l.Heartbeat,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval:        500 * time.Millisecond,
+			InitialInterval:        firstRetry,
 			BackoffCoefficient:     2,
-			MaximumInterval:        30 * time.Second,
-			MaximumAttempts:        l.ModelAttempts,
+			MaximumInterval:        lastRetry,
+			MaximumAttempts:        attempts(l.ModelAttempts, patience, lastRetry),
 			NonRetryableErrorTypes: []string{payloadTooLarge},
 		},
 	}
 }
 
 // mcpCallOptions: the activity itself knows whether a call may be repeated and turns everything else into an item, so what comes
-// back as an error here is safe to try again. Attempts also cover workers that die.
-func mcpCallOptions(l Limits, summary string) workflow.ActivityOptions {
+// back as an error here is safe to try again. A server that is away is waited for with patience if nobody waits for the run; how many
+// answers may be lost of calls that may be repeated is the activity's affair. Attempts also cover workers that die or are stopped.
+func mcpCallOptions(in ResponseInput, summary string) workflow.ActivityOptions {
+	l := in.Limits
 	return workflow.ActivityOptions{
 		Summary:             summary,
 		StartToCloseTimeout: l.CallTimeout + grace,
 		HeartbeatTimeout:    l.Heartbeat,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval:        500 * time.Millisecond,
+			InitialInterval:        firstRetry,
 			BackoffCoefficient:     2,
-			MaximumInterval:        30 * time.Second,
-			MaximumAttempts:        l.CallAttempts,
+			MaximumInterval:        lastRetry,
+			MaximumAttempts:        attempts(l.CallAttempts, in.patient(), lastRetry),
 			NonRetryableErrorTypes: []string{payloadTooLarge},
 		},
 	}
@@ -88,15 +124,15 @@ const (
 )
 
 // conversationOptions: a change only adds to the blob store, so it may be repeated freely; what a lost attempt wrote is found again.
-func conversationOptions(attempts int32, summary string) workflow.ActivityOptions {
+func conversationOptions(tries int32, summary string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		Summary:             summary,
 		StartToCloseTimeout: time.Minute,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval:        500 * time.Millisecond,
+			InitialInterval:        firstRetry,
 			BackoffCoefficient:     2,
-			MaximumInterval:        30 * time.Second,
-			MaximumAttempts:        attempts,
+			MaximumInterval:        lastRetry,
+			MaximumAttempts:        tries,
 			NonRetryableErrorTypes: []string{payloadTooLarge},
 		},
 	}

@@ -37,7 +37,7 @@ func (r *run) ask(ctx workflow.Context, fallback int) (activities.ModelTurnResul
 	model := r.in.Models[r.model]
 	r.tell(ctx, "asking "+model)
 	summary := fmt.Sprintf("model_turn %d · %s", r.turn, model)
-	ctx = workflow.WithActivityOptions(ctx, modelTurnOptions(r.in.Limits, summary))
+	ctx = workflow.WithActivityOptions(ctx, modelTurnOptions(r.in.Limits, r.model+1 == len(r.in.Models), summary))
 	var answer activities.ModelTurnResult
 	err := workflow.ExecuteActivity(ctx, activities.ModelTurnName, activities.ModelTurnInput{
 		ResponseID:      r.in.ResponseID,
@@ -53,6 +53,7 @@ func (r *run) ask(ctx workflow.Context, fallback int) (activities.ModelTurnResul
 		Tries:           r.tries,
 		Fallback:        fallback,
 		Listed:          r.in.Listed,
+		Attempts:        r.in.Limits.ModelAttempts,
 		LastTurn:        r.turn >= r.in.MaxSteps,
 	}).Get(ctx, &answer)
 	return answer, err

@@ -260,6 +260,7 @@ func starterLimits(c config.Config) starter.Limits {
 			CallTimeout:            c.Limits.Call.Timeout,
 			CallAttempts:           int32(c.Limits.Call.Attempts),
 			Heartbeat:              c.Limits.Model.Heartbeat,
+			Patience:               min(c.Limits.Patience, c.Limits.RunTimeout),
 		},
 	}
 }

@@ -84,6 +84,17 @@ func Silent() Answer {
 	return func(_ http.ResponseWriter, r *http.Request, _ Message) { <-r.Context().Done() }
 }
 
+// Held answers when the channel is closed, unless the client or the server has gone by then.
+func Held(until <-chan struct{}, a Answer) Answer {
+	return func(w http.ResponseWriter, r *http.Request, m Message) {
+		select {
+		case <-until:
+			a(w, r, m)
+		case <-r.Context().Done():
+		}
+	}
+}
+
 // Cut sends the beginning of a body of this type and breaks the connection. An
 // empty type breaks it before any answer.
 func Cut(contentType, begin string) Answer {
