@@ -42,7 +42,7 @@ const (
 
 // Options are what activities need. All fields are required.
 type Options struct {
-	Blobs  *blob.Store
+	Blobs  *blob.Stores
 	MCP    *mcpclient.Client
 	Models *model.Client
 	Sealer *secret.Sealer

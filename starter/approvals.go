@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"perdure/internal/blob"
 	"perdure/internal/responses"
 	"perdure/internal/transcript"
 	"perdure/workflows"
@@ -23,7 +24,7 @@ func (s *Starter) approvalAnswers(ctx context.Context, req *responses.Request, b
 	if !slices.ContainsFunc(req.Input, isApproval) {
 		return out, nil
 	}
-	earlier, err := transcript.Load(ctx, s.Blobs, b.transcript, 0)
+	earlier, err := s.itemsBefore(ctx, b)
 	if err != nil {
 		return out, err
 	}
@@ -113,10 +114,10 @@ func checkApproved(req *responses.Request, call *responses.MCPApprovalRequest, p
 }
 
 // approvedCalls translates the approved requests for the run.
-func (s *Starter) approvedCalls(ctx context.Context, requests []*responses.MCPApprovalRequest) ([]workflows.Approved, error) {
+func approvedCalls(ctx context.Context, store *blob.Store, requests []*responses.MCPApprovalRequest) ([]workflows.Approved, error) {
 	var out []workflows.Approved
 	for _, r := range requests {
-		arguments, err := s.Blobs.Pack(ctx, r.Arguments, transcript.InlineBytes)
+		arguments, err := store.Pack(ctx, r.Arguments, transcript.InlineBytes)
 		if err != nil {
 			return nil, err
 		}

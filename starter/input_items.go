@@ -53,7 +53,7 @@ func (s *Starter) inputItems(ctx context.Context, id string) ([]responses.Item, 
 	if err != nil {
 		return nil, err
 	}
-	return transcript.Load(ctx, s.Blobs, in.Input, in.InputFrom)
+	return transcript.Load(ctx, s.Blobs.For(id), in.Input, in.InputFrom)
 }
 
 // pageOf cuts a page out of items, which stand in the order of the conversation.

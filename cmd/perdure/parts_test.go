@@ -35,7 +35,7 @@ func TestToolsBeyondTheLimitCanBeChosen(t *testing.T) {
 	c.Data.Dir = t.TempDir()
 	c.Network.AllowOrigins = []string{"http://127.0.0.1:*"}
 	c.Models.Providers = map[string]config.Provider{"p": {BaseURL: "http://127.0.0.1:1/v1"}}
-	blobs, err := openBlobs(c)
+	blobs, err := openBlobs(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,6 +49,7 @@ type Sealer struct {
 type keyring struct {
 	primitive tink.AEAD
 	enabled   map[uint32]bool
+	names     [][]byte // keys of names, see nameKeys
 }
 
 func newKeyring(keys *keyset.Handle) (*keyring, error) {
@@ -57,6 +58,9 @@ func newKeyring(keys *keyset.Handle) (*keyring, error) {
 		return nil, fmt.Errorf("secret: the keyset has keys that are not for authenticated encryption (AEAD): %w", err)
 	}
 	k := &keyring{primitive: primitive, enabled: map[uint32]bool{}}
+	if k.names, err = nameKeys(keys); err != nil {
+		return nil, err
+	}
 	for _, info := range keys.KeysetInfo().GetKeyInfo() {
 		if info.GetOutputPrefixType() != tinkpb.OutputPrefixType_TINK {
 			// What it seals would not say which key opens it.
