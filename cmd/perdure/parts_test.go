@@ -52,7 +52,7 @@ func TestToolsBeyondTheLimitCanBeChosen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeSteps()
-	sealed, err := activities.SealServer(t.Context(), blobs, sealer, "resp_1", &responses.MCPTool{
+	sealed, err := activities.SealServer(t.Context(), blobs.For("resp_1"), sealer, "resp_1", &responses.MCPTool{
 		ServerLabel: "s", ServerURL: server.URL(), Allowed: responses.ToolFilter{Names: []string{"tool199"}},
 	})
 	if err != nil {

@@ -112,26 +112,35 @@ func (b *bucket) failed(ctx context.Context, err error) error {
 	case minio.AccessDenied, "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled":
 		remedy = ": the credentials are refused; they need to get, put, delete and list objects"
 	case "":
-		return fmt.Errorf("%w: bucket %s at %s: no answer: %w", ErrUnavailable, b.at.Name, b.at.Endpoint, cause(err))
+		return fmt.Errorf("%w: bucket %s at %s: no answer: %s", ErrUnavailable, b.at.Name, b.at.Endpoint, cause(err))
 	}
 	return fmt.Errorf("%w: bucket %s at %s: %s (%d)%s", ErrUnavailable, b.at.Name, b.at.Endpoint, answer.Code, answer.StatusCode, remedy)
 }
 
-// cause leaves out the URL, which names an owner.
-func cause(err error) error {
-	var request *url.Error
-	if errors.As(err, &request) {
-		return request.Err
+// cause says why there was no answer, without the URL, which names an owner.
+func cause(err error) string {
+	var (
+		dial        *net.OpError
+		certificate *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &certificate):
+		return certificate.Error() + " (network.ca_file adds certificates to trust)"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it took too long"
+	case errors.As(err, &dial):
+		return dial.Error()
+	default:
+		return "the connection was lost"
 	}
-	return err
 }
 
 func (b *bucket) put(ctx context.Context, name string, data []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	_, err := b.client.PutObject(ctx, b.at.Name, b.key(name), bytes.NewReader(data), int64(len(data)), minio.PutObjectOptions{
-		// One request, so that it is there whole or not at all; with a checksum, so that what is kept is what was sent.
-		DisableMultipart: true, SendContentMd5: true, ContentType: "application/octet-stream",
+		// One request, so that it is there whole or not at all; with a checksum, which is signed, so that what is kept is what was sent.
+		DisableMultipart: true, SendContentMd5: true, DisableContentSha256: true, ContentType: "application/octet-stream",
 	})
 	return b.failed(ctx, err)
 }

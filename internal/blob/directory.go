@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -25,33 +27,52 @@ const (
 // directory is the backend of files.
 type directory struct {
 	root string
+	// settled are directories that are there and survive a crash. Those of owners are among them for a while: they are removed only when
+	// nobody needs any more what is put there.
+	settled sync.Map
+	owners  atomic.Int32
 }
 
-// openDirectory makes what is missing of the directory and of those below it, and removes what writers that crashed have left.
-func openDirectory(root string, below ...string) (*directory, error) {
-	for _, name := range append([]string{tmpDir}, below...) {
-		if err := makeDir(filepath.Join(root, name)); err != nil {
-			return nil, err
-		}
+// maxSettled is how many directories of owners are remembered.
+const maxSettled = 10_000
+
+// openDirectory makes the directory if it is missing, and removes what writers that crashed have left.
+func openDirectory(root string) (*directory, error) {
+	d := &directory{root: root}
+	if err := d.settle(filepath.Join(root, tmpDir)); err != nil {
+		return nil, err
 	}
-	return &directory{root}, removeAbandoned(filepath.Join(root, tmpDir))
+	return d, removeAbandoned(filepath.Join(root, tmpDir))
 }
 
-// makeDir is os.MkdirAll, but the directories that it makes survive a crash.
-func makeDir(dir string) error {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+// settle is os.MkdirAll for a directory that stays, but what it makes survives a crash. So does what another process has just made.
+func (d *directory) settle(dir string) error {
+	if _, done := d.settled.Load(dir); done {
 		return nil
 	}
-	parent := filepath.Dir(dir)
-	if parent != dir {
-		if err := makeDir(parent); err != nil {
+	if parent := filepath.Dir(dir); parent != dir {
+		info, err := os.Stat(dir)
+		if err != nil || !info.IsDir() || strings.HasPrefix(dir, d.root+string(filepath.Separator)) {
+			if err := d.settle(parent); err != nil {
+				return err
+			}
+			if err := makeDir(dir); err != nil {
+				return err
+			}
+		}
+	}
+	d.settled.Store(dir, true)
+	return nil
+}
+
+// makeDir makes sure of a directory whose parent is there.
+func makeDir(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
 			return err
 		}
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(parent)
+	return syncDir(filepath.Dir(dir))
 }
 
 func removeAbandoned(dir string) error {
@@ -111,27 +132,43 @@ func (d *directory) put(ctx context.Context, name string, data []byte) error {
 }
 
 // attempts is how often an entry is made whose directory a sweep removes at the same time.
-const attempts = 3
+const attempts = 5
 
 // keep makes an entry and sees to it that it survives a crash. Even one that was there already may be too new for that, and so may be
 // its directory.
 func (d *directory) keep(path string, makeEntry func() error) error {
 	dir := filepath.Dir(path)
+	if err := d.settle(filepath.Dir(dir)); err != nil {
+		return away(err)
+	}
 	for try := 1; ; try++ {
-		err := makeDir(dir)
+		err := d.settleOwner(dir)
 		if err == nil {
 			err = makeEntry()
 		}
 		if err == nil {
 			err = syncDir(dir)
 		}
-		if err == nil {
-			err = syncDir(filepath.Dir(dir))
-		}
 		if !errors.Is(err, fs.ErrNotExist) || try == attempts {
 			return away(err)
 		}
+		d.settled.Delete(dir)
 	}
+}
+
+func (d *directory) settleOwner(dir string) error {
+	if _, done := d.settled.Load(dir); done {
+		return nil
+	}
+	if err := makeDir(dir); err != nil {
+		return err
+	}
+	if d.owners.Add(1) > maxSettled {
+		d.settled.Clear()
+		d.owners.Store(0)
+	}
+	d.settled.Store(dir, true)
+	return nil
 }
 
 // holds reports whether the file at path has the given content.
@@ -282,6 +319,7 @@ func (d *directory) remove(ctx context.Context, names ...string) error {
 		dirs[filepath.Dir(path)] = true
 	}
 	for dir := range dirs {
+		d.settled.Delete(dir)
 		// One that is not empty is in use again, or has more in it.
 		err := os.Remove(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, syscall.EEXIST) {

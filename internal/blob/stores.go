@@ -53,7 +53,7 @@ func Open(o Options) (*Stores, error) {
 	if o.Bucket != nil {
 		s.backend, err = openBucket(*o.Bucket)
 	} else {
-		s.backend, err = openDirectory(o.Dir, s.shards()...)
+		s.backend, err = openDirectory(o.Dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("blob: %w", err)
@@ -66,14 +66,6 @@ const Shards = 256
 
 func (s *Stores) shard(kind string, number int) string {
 	return fmt.Sprintf("%s%s%02x/", s.root, kind, number)
-}
-
-func (s *Stores) shards() []string {
-	var dirs []string
-	for i := range Shards {
-		dirs = append(dirs, s.shard(runs, i), s.shard(events, i))
-	}
-	return dirs
 }
 
 // dir is where the values of an owner are.
@@ -111,6 +103,9 @@ func (s *Stores) of(kind, owner string) *Store {
 
 // Remove removes all that a workflow owns, its events included. What is written at the same time may stay.
 func (s *Stores) Remove(ctx context.Context, workflowID string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for _, kind := range []string{runs, events} {
 		dir, err := s.dir(kind, workflowID)
 		if err != nil {
