@@ -196,6 +196,19 @@ func (s *Starter) changeConversation(
 	return state, conversationError(ctx, id, err)
 }
 
+// settleConversation waits until the conversation of a response that is about to be deleted has what it takes over from it.
+func (s *Starter) settleConversation(ctx context.Context, who identity.Principal, e *envelope) error {
+	if e.running || e.response.Conversation == nil {
+		return nil
+	}
+	_, err := s.changeConversation(ctx, who, e.response.Conversation.ID, workflows.ConversationSettleName, workflows.ConversationChange{})
+	var shown *responses.Error
+	if errors.As(err, &shown) && shown.Status == http.StatusNotFound {
+		return nil // it was deleted
+	}
+	return err
+}
+
 // conversationError is the error of a conversation that was asked for something within ctx.
 func conversationError(ctx context.Context, id string, err error) error {
 	var app *temporal.ApplicationError

@@ -185,6 +185,7 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Stores, sealer 
 		HeartbeatEvery: heartbeatEvery(c.Limits.Model.Heartbeat),
 		ModelTimeout:   c.Limits.Model.Timeout,
 		MaxToolOutput:  int(c.Limits.ToolOutputToModel),
+		SweepLimits:    activities.SweepLimits{Grace: c.Blobs.SweepGrace, EventAge: c.Events.MaxAge},
 	})
 	closeAll := func() {
 		if err := mcp.Close(); err != nil {
@@ -205,6 +206,7 @@ func workerOptions(c config.Config, logger *slog.Logger) (worker.Options, error)
 		MaxActivities:    c.Worker.MaxConcurrentActivities,
 		MaxWorkflowTasks: c.Worker.MaxConcurrentWorkflowTasks,
 		StopGrace:        c.Worker.StopGrace,
+		SweepEvery:       c.Blobs.SweepEvery,
 		Logger:           logger,
 	}, err
 }

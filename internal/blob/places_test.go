@@ -231,3 +231,14 @@ func files(t *testing.T, dir string) []string {
 	}
 	return paths
 }
+
+// mkdir makes room for what a test writes, where that takes a directory.
+func mkdir(t *testing.T, p place, name string) {
+	t.Helper()
+	if p.options.Bucket != nil {
+		return
+	}
+	if err := os.MkdirAll(filepath.Join(p.options.Dir, name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
