@@ -30,7 +30,7 @@ type Options struct {
 	StopGrace time.Duration
 	// SweepEvery is how often the stores of large values are swept, by one of the workers; 0 is never.
 	SweepEvery time.Duration
-	Logger    *slog.Logger
+	Logger     *slog.Logger
 }
 
 const (

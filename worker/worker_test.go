@@ -40,6 +40,7 @@ const patience = 20 * time.Second
 type fixture struct {
 	options worker.Options
 	steps   *activities.Activities
+	dir     string // of the blobs
 	blobs   *blob.Stores
 	log     *logtest.Buffer
 }
@@ -47,7 +48,8 @@ type fixture struct {
 // setup returns what a worker needs whose model is at baseURL.
 func setup(t *testing.T, baseURL string) *fixture {
 	t.Helper()
-	f := &fixture{log: &logtest.Buffer{}, blobs: must(blob.Open(blob.Options{Dir: t.TempDir(), CacheBytes: 1 << 20}))}
+	f := &fixture{log: &logtest.Buffer{}, dir: t.TempDir()}
+	f.blobs = must(blob.Open(blob.Options{Dir: f.dir, CacheBytes: 1 << 20}))
 	logger := slog.New(slog.NewTextHandler(f.log, nil))
 	mcp := must(mcpclient.New(mcpclient.Options{}))
 	t.Cleanup(func() {

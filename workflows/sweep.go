@@ -12,7 +12,7 @@ import (
 // SweepName is the name under which [Sweep] is registered. It never changes.
 const SweepName = "Sweep"
 
-// SweepTimeout is how long a sweep may take. A million responses take less than an hour.
+// SweepTimeout is how long a sweep may take.
 const SweepTimeout = 12 * time.Hour
 
 // Sweep removes the large values of responses and conversations that have expired. It has no input: what may go is for the worker's
