@@ -6,8 +6,10 @@ import (
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
+	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/converter"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"perdure/internal/blob"
@@ -81,18 +83,46 @@ func (s *storage) Store(ctx converter.StorageDriverStoreContext, payloads []*com
 func (s *storage) Retrieve(ctx converter.StorageDriverRetrieveContext, claims []converter.StorageDriverClaim) ([]*commonpb.Payload, error) {
 	payloads := make([]*commonpb.Payload, len(claims))
 	err := each(ctx.Context, ctx.GetLimiter(), claims, func(ctx context.Context, i int) error {
-		claim := claims[i].ClaimData
-		data, err := s.blobs.For(claim[claimOwner]).Get(ctx, blob.Ref(claim[claimRef]))
-		if err != nil {
-			return err
-		}
-		payloads[i] = &commonpb.Payload{}
-		if err := proto.Unmarshal(data, payloads[i]); err != nil {
-			return fmt.Errorf("payload: decode: %w", err)
-		}
-		return nil
+		var err error
+		payloads[i], err = s.get(ctx, claims[i].ClaimData)
+		return err
 	})
 	return payloads, err
+}
+
+func (s *storage) get(ctx context.Context, claim map[string]string) (*commonpb.Payload, error) {
+	data, err := s.blobs.For(claim[claimOwner]).Get(ctx, blob.Ref(claim[claimRef]))
+	if err != nil {
+		return nil, err
+	}
+	var p commonpb.Payload
+	if err := proto.Unmarshal(data, &p); err != nil {
+		return nil, fmt.Errorf("payload: decode: %w", err)
+	}
+	return &p, nil
+}
+
+// Fetch returns payloads as they were sent. A client hands out those of a history as Temporal has them, which is without those that the
+// net has caught.
+func Fetch(ctx context.Context, blobs *blob.Stores, payloads *commonpb.Payloads) (*commonpb.Payloads, error) {
+	s := &storage{blobs}
+	out := &commonpb.Payloads{Payloads: make([]*commonpb.Payload, len(payloads.GetPayloads()))}
+	for i, p := range payloads.GetPayloads() {
+		out.Payloads[i] = p
+		if string(p.GetMetadata()[converter.MetadataEncoding]) != converter.MetadataEncodingProtoJSON ||
+			string(p.GetMetadata()[converter.MetadataMessageType]) != string((&sdkpb.ExternalStorageReference{}).ProtoReflect().Descriptor().FullName()) {
+			continue
+		}
+		var reference sdkpb.ExternalStorageReference
+		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(p.GetData(), &reference); err != nil {
+			return nil, fmt.Errorf("payload: decode a reference: %w", err)
+		}
+		var err error
+		if out.Payloads[i], err = s.get(ctx, reference.GetClaimData()); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // each does something for every item, as many at a time as the limiter permits.
