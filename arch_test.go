@@ -38,11 +38,11 @@ var allowed = map[string][]string{
 	"config":              {"internal/egress", "internal/secret", "internal/webhook"},
 
 	"internal/admission":   {},
-	"internal/blob":        {},
+	"internal/blob":        {"internal/secret"},
 	"internal/demo":        {},
 	"internal/egress":      {"internal/secret"},
 	"internal/identity":    {},
-	"internal/payload":     {"internal/secret"},
+	"internal/payload":     {"internal/blob", "internal/secret"},
 	"internal/responses":   {},
 	"internal/secret":      {},
 	"internal/temporaldev": {},
@@ -89,6 +89,8 @@ var owned = []struct {
 	},
 	{"github.com/coder/websocket", []string{"starter", "internal/e2e"}, "the starter is where connections end"},
 	{"github.com/tiktoken-go/tokenizer", []string{"internal/model"}, "what is counted is a model's request"},
+	{"github.com/minio/minio-go", []string{"internal/blob/bucket.go"}, "everything else knows values, not objects"},
+	{"github.com/johannesboyne/gofakes3", []string{"internal/blob"}, "it is there to test"},
 	{"github.com/nats-io", []string{"internal/events"}, "everything else knows events, not messages"},
 	{"go.temporal.io/server", []string{"devserver"}, "it would multiply packages and build times by four; see docs/decisions/0004"},
 	{"github.com/temporalio/ui-server", []string{"devserver"}, "it comes with the server"},
@@ -114,8 +116,9 @@ var vague = []string{"base", "common", "helper", "helpers", "misc", "pkg", "shar
 
 const (
 	maxLines = 500
-	// Of these, 19 came with the NATS server and client. Temporal's SDK needs most of the rest.
-	maxGoSumLines = 210
+	// Of these, 19 came with the NATS server and client, 25 with the client of object stores, and 38 with the object store that tests run.
+	// Temporal's SDK needs most of the rest.
+	maxGoSumLines = 275
 )
 
 func TestArchitecture(t *testing.T) {

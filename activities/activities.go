@@ -35,14 +35,15 @@ const (
 
 	DeliverWebhookName = "deliver_webhook"
 	DeleteName         = "delete"
+	SweepName          = "sweep"
 
 	ConversationAppendName     = "conversation_append"
 	ConversationDeleteItemName = "conversation_delete_item"
 )
 
-// Options are what activities need. All fields are required.
+// Options are what activities need. All fields are required, but for SweepLimits, without which there are no sweeps.
 type Options struct {
-	Blobs  *blob.Store
+	Blobs  *blob.Stores
 	MCP    *mcpclient.Client
 	Models *model.Client
 	Sealer *secret.Sealer
@@ -60,6 +61,7 @@ type Options struct {
 	ModelTimeout time.Duration
 	// MaxToolOutput is how many bytes of one tool's output the model gets to see; the item keeps all of it.
 	MaxToolOutput int
+	SweepLimits   SweepLimits
 }
 
 // Activities are the steps of a run. They keep no state between calls but caches, so any worker can run any step.
@@ -88,6 +90,7 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(a.MCPCall, activity.RegisterOptions{Name: MCPCallName})
 	r.RegisterActivityWithOptions(a.DeliverWebhook, activity.RegisterOptions{Name: DeliverWebhookName})
 	r.RegisterActivityWithOptions(a.Delete, activity.RegisterOptions{Name: DeleteName})
+	r.RegisterActivityWithOptions(a.Sweep, activity.RegisterOptions{Name: SweepName})
 	r.RegisterActivityWithOptions(a.ConversationAppend, activity.RegisterOptions{Name: ConversationAppendName})
 	r.RegisterActivityWithOptions(a.ConversationDeleteItem, activity.RegisterOptions{Name: ConversationDeleteItemName})
 }

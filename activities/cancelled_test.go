@@ -14,14 +14,14 @@ import (
 // An answer that came is kept, even if the worker has been told to stop meanwhile: nobody can ask for it again.
 func TestAnswerOutlivesCancellation(t *testing.T) {
 	t.Parallel()
-	store, err := blob.Open(t.TempDir(), 1<<20)
+	store, err := blob.Open(blob.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	a := &Activities{Options: Options{Blobs: store}}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	result, err := a.packCall(ctx, &responses.MCPCall{ID: "i", Output: strings.Repeat("long ", 4000)})
+	result, err := a.packCall(ctx, MCPCallInput{ResponseID: "resp_1"}, &responses.MCPCall{ID: "i", Output: strings.Repeat("long ", 4000)})
 	if err != nil || result.Item.Ref == "" {
 		t.Errorf("result %+v, error %v", result, err)
 	}
@@ -30,13 +30,13 @@ func TestAnswerOutlivesCancellation(t *testing.T) {
 // A step that was cancelled while it used the store is handed back, and is no failure of the store.
 func TestCancelledStorageIsNoFailure(t *testing.T) {
 	t.Parallel()
-	store, err := blob.Open(t.TempDir(), 0)
+	store, err := blob.Open(blob.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	_, err = store.Put(ctx, []byte("x"))
+	_, err = store.For("resp_1").Put(ctx, []byte("x"))
 	if err := storageError(err); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}

@@ -34,26 +34,35 @@ func (a *Activities) ConversationAppend(ctx context.Context, in ConversationAppe
 	if err != nil {
 		return ConversationAppendResult{}, storageError(err)
 	}
-	extended, err := transcript.Extend(ctx, a.Blobs, in.Transcript, values)
+	extended, err := transcript.Extend(ctx, a.Blobs.For(in.ConversationID), in.Transcript, values)
 	if err != nil {
 		return ConversationAppendResult{}, storageError(err)
 	}
 	return ConversationAppendResult{Transcript: extended, NextItem: next}, nil
 }
 
-// adopted returns the items to add, each with an ID that no other item of the conversation has, and the next number.
+// adopted returns the items to add, each with an ID that no other item of the conversation has, and the next number. They are in the
+// conversation's own store.
 func (a *Activities) adopted(ctx context.Context, in ConversationAppendInput) ([]blob.Value, int, error) {
-	values, err := transcript.Values(ctx, a.Blobs, in.Added, in.From)
+	store := a.Blobs.For(in.ConversationID)
+	source := store
+	if in.ResponseID != "" {
+		source = a.Blobs.For(in.ResponseID)
+	}
+	values, err := transcript.Values(ctx, source, in.Added, in.From)
 	if err != nil {
 		return nil, 0, err
 	}
-	items, err := transcript.Unpack(ctx, a.Blobs, values)
+	if err := transcript.CopyValues(ctx, store, source, values); err != nil {
+		return nil, 0, err
+	}
+	items, err := transcript.Unpack(ctx, store, values)
 	if err != nil {
 		return nil, 0, err
 	}
 	taken := map[string]bool{}
 	if anyForeign(items, in.ResponseID) {
-		if taken, err = a.itemIDs(ctx, in.Transcript); err != nil {
+		if taken, err = itemIDs(ctx, store, in.Transcript); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -64,7 +73,7 @@ func (a *Activities) adopted(ctx context.Context, in ConversationAppendInput) ([
 			out[i] = values[i]
 			continue
 		}
-		packed, err := transcript.Pack(ctx, a.Blobs, item)
+		packed, err := transcript.Pack(ctx, store, item)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -84,8 +93,8 @@ func anyForeign(items []responses.Item, responseID string) bool {
 	return false
 }
 
-func (a *Activities) itemIDs(ctx context.Context, t transcript.Transcript) (map[string]bool, error) {
-	items, err := transcript.Load(ctx, a.Blobs, t, 0)
+func itemIDs(ctx context.Context, store *blob.Store, t transcript.Transcript) (map[string]bool, error) {
+	items, err := transcript.Load(ctx, store, t, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +107,9 @@ func (a *Activities) itemIDs(ctx context.Context, t transcript.Transcript) (map[
 
 // ConversationDeleteItemInput takes an item out of a conversation.
 type ConversationDeleteItemInput struct {
-	Transcript transcript.Transcript `json:"transcript"`
-	ItemID     string                `json:"item_id"`
+	ConversationID string                `json:"conversation_id"`
+	Transcript     transcript.Transcript `json:"transcript"`
+	ItemID         string                `json:"item_id"`
 }
 
 // ConversationDeleteItemResult is the shorter conversation. Found is false when it has no such item.
@@ -110,7 +120,8 @@ type ConversationDeleteItemResult struct {
 
 // ConversationDeleteItem takes an item out of a conversation. Its errors have the type [ErrTypeStorage].
 func (a *Activities) ConversationDeleteItem(ctx context.Context, in ConversationDeleteItemInput) (ConversationDeleteItemResult, error) {
-	items, err := transcript.Load(ctx, a.Blobs, in.Transcript, 0)
+	store := a.Blobs.For(in.ConversationID)
+	items, err := transcript.Load(ctx, store, in.Transcript, 0)
 	if err != nil {
 		return ConversationDeleteItemResult{}, storageError(err)
 	}
@@ -118,7 +129,7 @@ func (a *Activities) ConversationDeleteItem(ctx context.Context, in Conversation
 		if responses.IDOf(item) != in.ItemID {
 			continue
 		}
-		shorter, err := transcript.Remove(ctx, a.Blobs, in.Transcript, i)
+		shorter, err := transcript.Remove(ctx, store, in.Transcript, i)
 		if err != nil {
 			return ConversationDeleteItemResult{}, storageError(err)
 		}

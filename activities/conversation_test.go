@@ -12,9 +12,16 @@ import (
 	"perdure/internal/transcript"
 )
 
-func (f *fixture) transcript(items ...responses.Item) transcript.Transcript {
+const conversationID = "conv_1"
+
+func (f *fixture) transcript(owner string, items ...responses.Item) transcript.Transcript {
 	f.t.Helper()
-	t, err := transcript.Extend(f.t.Context(), f.blobs, transcript.Transcript{}, f.pack(items...))
+	store := f.options.Blobs.For(owner)
+	values, err := transcript.Pack(f.t.Context(), store, items...)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	t, err := transcript.Extend(f.t.Context(), store, transcript.Transcript{}, values)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -23,7 +30,7 @@ func (f *fixture) transcript(items ...responses.Item) transcript.Transcript {
 
 func (f *fixture) ids(t transcript.Transcript) []string {
 	f.t.Helper()
-	items, err := transcript.Load(f.t.Context(), f.blobs, t, 0)
+	items, err := transcript.Load(f.t.Context(), f.options.Blobs.For(conversationID), t, 0)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -48,7 +55,7 @@ func TestConversationAppend(t *testing.T) {
 	for n := range 20 {
 		there = append(there, message(fmt.Sprint("there_", n)))
 	}
-	base := f.transcript(there...)
+	base := f.transcript(conversationID, there...)
 	tests := []struct {
 		name  string
 		input activities.ConversationAppendInput
@@ -57,20 +64,20 @@ func TestConversationAppend(t *testing.T) {
 	}{
 		{
 			"a client's",
-			activities.ConversationAppendInput{Added: f.transcript(message(""), message("mine"), message("there_3"))},
+			activities.ConversationAppendInput{Added: f.transcript(conversationID, message(""), message("mine"), message("there_3"))},
 			[]string{"msg_1_5", "mine", "msg_1_6"},
 			7,
 		},
 		{"a run's", activities.ConversationAppendInput{
-			Added: f.transcript(append(there[:20:20], message(""), message("msg_r_0"))...), From: 20, ResponseID: "resp_r",
+			Added: f.transcript("resp_r", append(there[:20:20], message(""), message("msg_r_0"))...), From: 20, ResponseID: "resp_r",
 		}, []string{"msg_1_5", "msg_r_0"}, 6},
-		{"nothing", activities.ConversationAppendInput{Added: f.transcript(there...), From: 20}, nil, 5},
+		{"nothing", activities.ConversationAppendInput{Added: f.transcript(conversationID, there...), From: 20}, nil, 5},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			in := tt.input
-			in.ConversationID, in.Transcript, in.NextItem = "conv_1", base, 5
+			in.ConversationID, in.Transcript, in.NextItem = conversationID, base, 5
 			got, err := execute[activities.ConversationAppendResult](f.env(), activities.ConversationAppendName, in)
 			if err != nil {
 				t.Fatal(err)
@@ -89,7 +96,10 @@ func TestConversationAppend(t *testing.T) {
 func TestConversationDeleteItem(t *testing.T) {
 	t.Parallel()
 	f := setup(t, nowhere)
-	in := activities.ConversationDeleteItemInput{Transcript: f.transcript(message("a"), message("b"), message("c"), message("d"), message("e"))}
+	in := activities.ConversationDeleteItemInput{
+		ConversationID: conversationID,
+		Transcript:     f.transcript(conversationID, message("a"), message("b"), message("c"), message("d"), message("e")),
+	}
 	for id, want := range map[string]string{"a": "b c d e", "c": "a b d e", "e": "a b c d", "x": "a b c d e"} {
 		in.ItemID = id
 		got, err := execute[activities.ConversationDeleteItemResult](f.env(), activities.ConversationDeleteItemName, in)
@@ -104,12 +114,12 @@ func TestConversationWithoutItsItems(t *testing.T) {
 	f := setup(t, nowhere)
 	lost := transcript.Transcript{Head: "sha256-" + "0000000000000000000000000000000000000000000000000000000000000000", Folded: 1}
 	_, err := execute[activities.ConversationAppendResult](f.env(), activities.ConversationAppendName,
-		activities.ConversationAppendInput{ConversationID: "conv_1", Added: lost})
+		activities.ConversationAppendInput{ConversationID: conversationID, Added: lost})
 	if got := failureOf(t, err); got.Type != activities.ErrTypeStorage || got.Final {
 		t.Errorf("append failed with %+v", got)
 	}
 	_, err = execute[activities.ConversationDeleteItemResult](f.env(), activities.ConversationDeleteItemName,
-		activities.ConversationDeleteItemInput{Transcript: lost, ItemID: "x"})
+		activities.ConversationDeleteItemInput{ConversationID: conversationID, Transcript: lost, ItemID: "x"})
 	if got := failureOf(t, err); got.Type != activities.ErrTypeStorage || got.Final {
 		t.Errorf("delete failed with %+v", got)
 	}

@@ -47,7 +47,7 @@ func (a *Activities) Discover(ctx context.Context, in DiscoverInput) (DiscoverRe
 	}
 	var allowed responses.ToolFilter
 	if err == nil {
-		err = a.Blobs.Unpack(ctx, in.Server.Allowed, &allowed)
+		err = a.Blobs.For(in.ResponseID).Unpack(ctx, in.Server.Allowed, &allowed)
 	}
 	if err != nil {
 		return DiscoverResult{}, storageError(err)
@@ -62,7 +62,7 @@ func (a *Activities) Discover(ctx context.Context, in DiscoverInput) (DiscoverRe
 			item.Tools = append(item.Tools, toolInfo(tool))
 		}
 	}
-	values, err := transcript.Pack(ctx, a.Blobs, item)
+	values, err := transcript.Pack(ctx, a.Blobs.For(in.ResponseID), item)
 	if err != nil {
 		return DiscoverResult{}, storageError(err)
 	}

@@ -36,7 +36,7 @@ type fixture struct {
 	t       *testing.T
 	steps   *activities.Activities
 	options activities.Options
-	blobs   *blob.Store
+	blobs   *blob.Store // of the response
 	sealer  *secret.Sealer
 	log     *logtest.Buffer
 }
@@ -46,13 +46,12 @@ func setup(t *testing.T, baseURL string, change ...func(*activities.Options)) *f
 	t.Helper()
 	f := &fixture{t: t, log: &logtest.Buffer{}}
 	logger := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	f.blobs = must(blob.Open(t.TempDir(), 1<<20))
 	f.sealer = must(secret.ParseKeyset(must(secret.GenerateKeyset())))
 	catalog := must(model.NewCatalog([]model.Provider{{Name: provider, BaseURL: baseURL, APIKey: secret.New(modelKey)}}, ""))
 	models := model.New(model.Options{Catalog: catalog, Logger: logger})
 	t.Cleanup(models.Close)
 	f.options = activities.Options{
-		Blobs: f.blobs, MCP: newMCP(t, mcpclient.Options{Logger: logger}), Models: models, Sealer: f.sealer, Logger: logger,
+		Blobs: must(blob.Open(blob.Options{Dir: t.TempDir(), CacheBytes: 1 << 20})), MCP: newMCP(t, mcpclient.Options{Logger: logger}), Models: models, Sealer: f.sealer, Logger: logger,
 		Payloads: converter.GetDefaultDataConverter(),
 		Events:   eventstest.New(t), Webhooks: must(webhook.New(webhook.Options{Logger: logger})),
 		// The SDK's test environment has no server that a beat could go to.
@@ -60,6 +59,9 @@ func setup(t *testing.T, baseURL string, change ...func(*activities.Options)) *f
 	}
 	for _, c := range change {
 		c(&f.options)
+	}
+	if f.options.Blobs != nil {
+		f.blobs = f.options.Blobs.For(responseID)
 	}
 	f.steps = must(activities.New(f.options))
 	return f

@@ -83,11 +83,11 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 		ApprovalRequestID: in.ApprovalRequestID,
 	}
 	// An abandoned step gets by without its arguments: nothing comes after it that could make up for its failure.
-	if err := a.Blobs.Unpack(ctx, in.Arguments, &call.Arguments); err != nil && !in.Abandoned {
+	if err := a.Blobs.For(in.ResponseID).Unpack(ctx, in.Arguments, &call.Arguments); err != nil && !in.Abandoned {
 		return MCPCallResult{}, storageError(err)
 	}
 	if in.Abandoned || (!in.Repeatable && earlierNote(ctx).Sending) {
-		return a.callFailed(ctx, call, outcomeUnknown)
+		return a.callFailed(ctx, in, call, outcomeUnknown)
 	}
 	server, err := a.open(ctx, in.ResponseID, in.Server)
 	if err != nil && !errors.Is(err, errEndpointLost) {
@@ -95,7 +95,7 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 	}
 	if err != nil {
 		a.Logger.ErrorContext(ctx, "MCP endpoint cannot be opened", "response", in.ResponseID, "server", in.Server.Label, "error", err)
-		return a.callFailed(ctx, call, endpointLost)
+		return a.callFailed(ctx, in, call, endpointLost)
 	}
 
 	beat := a.beat(ctx, in.ResponseID)
@@ -110,11 +110,11 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 		return a.unanswered(ctx, in, call, beat, err)
 	case !result.IsError:
 		call.Output = result.Output
-		return a.packCall(ctx, call)
+		return a.packCall(ctx, in, call)
 	case result.Output == "":
-		return a.callFailed(ctx, call, "the tool failed and gave no reason")
+		return a.callFailed(ctx, in, call, "the tool failed and gave no reason")
 	default:
-		return a.callFailed(ctx, call, result.Output)
+		return a.callFailed(ctx, in, call, result.Output)
 	}
 }
 
@@ -135,7 +135,7 @@ func (a *Activities) unanswered(ctx context.Context, in MCPCallInput, call *resp
 		return MCPCallResult{}, temporal.NewApplicationErrorWithOptions(fault.Error(), ErrTypeMCPCall,
 			temporal.ApplicationErrorOptions{NextRetryDelay: min(fault.RetryAfter, maxRetryAfter)})
 	}
-	return a.callFailed(ctx, call, callFailure(in, err))
+	return a.callFailed(ctx, in, call, callFailure(in, err))
 }
 
 // callFailure is what the model reads of a call that got no answer from the tool.
@@ -154,15 +154,15 @@ func callFailure(in MCPCallInput, err error) string {
 	}
 }
 
-func (a *Activities) callFailed(ctx context.Context, call *responses.MCPCall, text string) (MCPCallResult, error) {
+func (a *Activities) callFailed(ctx context.Context, in MCPCallInput, call *responses.MCPCall, text string) (MCPCallResult, error) {
 	call.Error = &text
-	return a.packCall(ctx, call)
+	return a.packCall(ctx, in, call)
 }
 
 // packCall keeps the item even if the step was cancelled meanwhile: when a worker stops, the answer that it has just received is
 // the only one there will be.
-func (a *Activities) packCall(ctx context.Context, call *responses.MCPCall) (MCPCallResult, error) {
-	values, err := transcript.Pack(context.WithoutCancel(ctx), a.Blobs, call)
+func (a *Activities) packCall(ctx context.Context, in MCPCallInput, call *responses.MCPCall) (MCPCallResult, error) {
+	values, err := transcript.Pack(context.WithoutCancel(ctx), a.Blobs.For(in.ResponseID), call)
 	if err != nil {
 		return MCPCallResult{}, storageError(err)
 	}

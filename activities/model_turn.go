@@ -109,22 +109,23 @@ type ToolCall struct {
 func (a *Activities) ModelTurn(ctx context.Context, in ModelTurnInput) (ModelTurnResult, error) {
 	beat := a.beat(ctx, in.ResponseID)
 	defer beat.stop()
-	conversation, folded, err := transcript.Fold(ctx, a.Blobs, in.Conversation)
+	store := a.Blobs.For(in.ResponseID)
+	conversation, folded, err := transcript.Fold(ctx, store, in.Conversation)
 	if err != nil {
 		return ModelTurnResult{}, storageError(err)
 	}
-	items, err := transcript.Load(ctx, a.Blobs, conversation, 0)
+	items, err := transcript.Load(ctx, store, conversation, 0)
 	if err != nil {
 		return ModelTurnResult{}, storageError(err)
 	}
 	var settings Settings
-	if err := a.Blobs.Unpack(ctx, in.Settings, &settings); err != nil {
+	if err := store.Unpack(ctx, in.Settings, &settings); err != nil {
 		return ModelTurnResult{}, storageError(err)
 	}
 	if items, err = a.openCompactions(items, settings.Organization); err != nil {
 		return ModelTurnResult{}, err
 	}
-	s := &settlement{Activities: a, in: in, try: try(ctx, in), tools: newToolset(settings, items, in)}
+	s := &settlement{Activities: a, in: in, store: store, try: try(ctx, in), tools: newToolset(settings, items, in)}
 	told := a.tellTurn(in, s.try)
 	told.step.Publish(events.Event{Kind: events.TurnStarted, Turn: in.Turn, Try: s.try, Index: in.NextItem})
 	d := newDraft(in, s.try, told)

@@ -185,7 +185,7 @@ func TestUnsentCallOfAStoppedWorkerIsSent(t *testing.T) {
 	}
 	s.worker.Stop()
 	// The session that never opened is the first worker's.
-	other := setup(t, nowhere, func(o *activities.Options) { o.Blobs, o.Sealer = f.blobs, f.sealer })
+	other := setup(t, nowhere, func(o *activities.Options) { o.Blobs, o.Sealer = f.options.Blobs, f.sealer })
 	s.work(f, do, other.steps.MCPCall)
 	var got activities.MCPCallResult
 	if err := s.run.Get(t.Context(), &got); err != nil {

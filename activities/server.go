@@ -70,7 +70,7 @@ var errEndpointLost = errors.New("activities: the endpoint of an MCP server cann
 // open returns the server as the MCP client needs it. Its error is errEndpointLost, or one of the blob store.
 func (a *Activities) open(ctx context.Context, responseID string, s Server) (mcpclient.Server, error) {
 	var sealed secret.Sealed
-	if err := a.Blobs.Unpack(ctx, s.Endpoint, &sealed); err != nil {
+	if err := a.Blobs.For(responseID).Unpack(ctx, s.Endpoint, &sealed); err != nil {
 		return mcpclient.Server{}, err
 	}
 	plain, err := a.Sealer.Open(sealed, endpointBinding(responseID, s.Label))

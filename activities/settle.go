@@ -15,6 +15,7 @@ import (
 type settlement struct {
 	*Activities
 	in    ModelTurnInput
+	store *blob.Store
 	try   int
 	tools *toolset
 	next  int // the number of the next item
@@ -23,7 +24,7 @@ type settlement struct {
 
 // addItems adds what the model said, which is in the draft, and the calls that it asked for in its answer.
 func (s *settlement) addItems(ctx context.Context, r *ModelTurnResult, d *draft, answer model.Answer) error {
-	values, err := transcript.Pack(ctx, s.Blobs, d.finished(answer.Finish)...)
+	values, err := transcript.Pack(ctx, s.store, d.finished(answer.Finish)...)
 	if err != nil {
 		return err
 	}
@@ -125,13 +126,13 @@ func (s *settlement) call(ctx context.Context, call model.Call, made int) (ToolC
 		})
 	default:
 		out.Repeatable = s.tools.repeatable[ref]
-		out.Arguments, err = s.Blobs.Pack(ctx, call.Arguments, transcript.InlineBytes)
+		out.Arguments, err = s.store.Pack(ctx, call.Arguments, transcript.InlineBytes)
 	}
 	return out, err
 }
 
 func (s *settlement) pack(ctx context.Context, item responses.Item) (*blob.Value, error) {
-	values, err := transcript.Pack(ctx, s.Blobs, item)
+	values, err := transcript.Pack(ctx, s.store, item)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func openEventLog(ctx context.Context) (*eventLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	blobs, err := blob.Open(filepath.Join(dir, "blobs"), 1<<20)
+	blobs, err := blob.Open(blob.Options{Dir: filepath.Join(dir, "blobs"), CacheBytes: 1 << 20})
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ type Config struct {
 	Temporal Temporal `mapstructure:"temporal"`
 	Events   Events   `mapstructure:"events"`
 	Data     Data     `mapstructure:"data"`
+	Blobs    Blobs    `mapstructure:"blobs"`
 	Secrets  Secrets  `mapstructure:"secrets"`
 
 	Encryption Encryption `mapstructure:"encryption"`
@@ -222,6 +223,7 @@ func Default() Config {
 		Network:  Network{ConnectTimeout: 10 * time.Second, Proxy: Proxy{Resolve: "here"}},
 		Temporal: Temporal{TaskQueue: "perdure"},
 		Events:   Events{MaxAge: 24 * time.Hour, Replicas: 1},
+		Blobs:    Blobs{SweepEvery: 6 * time.Hour, SweepGrace: 24 * time.Hour},
 		MCP:      MCP{Retry: "safe"},
 		Limits: Limits{
 			MCPServers:             16,
@@ -276,7 +278,7 @@ func (c Config) RequireEventsURL() error {
 // EventsDir is the directory of the event log when its server is in this process.
 func (c Config) EventsDir() string { return filepath.Join(c.Data.Dir, "events") }
 
-// BlobDir is the directory of large payloads.
+// BlobDir is the directory of large values, without a bucket for them.
 func (c Config) BlobDir() string { return filepath.Join(c.Data.Dir, "blobs") }
 
 // KeysetFile is the file of the keyset. It matters only while Secrets.Keyset is empty.

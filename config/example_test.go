@@ -122,7 +122,9 @@ func writeExamples(t *testing.T) string {
 		example = strings.ReplaceAll(example, "/run/secrets/"+name, path)
 	}
 	// An example of a key that also stands there with its default replaces that default.
-	for _, key := range []string{"ui_url", "url", "credentials_file", "dir", "default", "allow_networks", "allow_origins", "ca_file"} {
+	for _, key := range []string{
+		"ui_url", "url", "credentials_file", "dir", "default", "allow_networks", "allow_origins", "ca_file", "bucket", "endpoint", "prefix",
+	} {
 		line := regexp.MustCompile(fmt.Sprintf(`(?m)^ +%s: (""|\[\])\n`, key))
 		if !line.MatchString(example) {
 			t.Fatalf("example.yaml has no default for %s", key)

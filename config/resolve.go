@@ -18,7 +18,7 @@ var variableName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,127}$`)
 // resolve fills in what the sources leave to be looked up: secrets that are in variables and files, and the defaults
 // of entries in lists and maps.
 func (c *Config) resolve(env environment) error {
-	problems := []error{c.Secrets.resolve(env), c.Encryption.resolve(env), c.Network.resolve(env)}
+	problems := []error{c.Secrets.resolve(env), c.Encryption.resolve(env), c.Network.resolve(env), c.Blobs.resolve(env)}
 	for i := range c.Auth.APIKeys {
 		problems = append(problems, c.Auth.APIKeys[i].resolve(fmt.Sprintf("auth.api_keys[%d]", i), env))
 	}

@@ -33,6 +33,7 @@ func (c Config) Validate() error {
 	c.API.validate(v)
 	c.Temporal.validate(v)
 	c.Events.validate(v)
+	c.Blobs.validate(v)
 	c.Encryption.validate(v)
 	c.Auth.validate(v)
 	c.Models.validate(v)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"perdure/internal/blob"
 	"perdure/internal/responses"
 	"perdure/internal/transcript"
 	"perdure/workflows"
@@ -29,7 +30,7 @@ func (s *Starter) approvalAnswers(ctx context.Context, req *responses.Request, b
 	if !slices.ContainsFunc(req.Input, isApproval) {
 		return out, nil
 	}
-	earlier, err := transcript.Load(ctx, s.Blobs, b.transcript, 0)
+	earlier, err := s.itemsBefore(ctx, b)
 	if err != nil {
 		return out, err
 	}
@@ -137,10 +138,10 @@ func declaredRepeatable(call *responses.MCPApprovalRequest, parts ...[]responses
 
 // approvedCalls translates the approved requests for a run in which the servers with these labels are not listed again: of the others
 // it is not known yet what they declare.
-func (s *Starter) approvedCalls(ctx context.Context, requests []approvedCall, listed []string) ([]workflows.Approved, error) {
+func approvedCalls(ctx context.Context, store *blob.Store, requests []approvedCall, listed []string) ([]workflows.Approved, error) {
 	var out []workflows.Approved
 	for _, r := range requests {
-		arguments, err := s.Blobs.Pack(ctx, r.Arguments, transcript.InlineBytes)
+		arguments, err := store.Pack(ctx, r.Arguments, transcript.InlineBytes)
 		if err != nil {
 			return nil, err
 		}

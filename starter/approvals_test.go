@@ -51,7 +51,7 @@ func TestWhatIsKnownOfAnApprovedTool(t *testing.T) {
 			s := newTestStarter(t)
 			req := accepted(t, s, `{"input": [`+tt.sent+answered+`], "tools": [{"type": "mcp", "server_label": "s", "server_url": "https://s.example/mcp"}]}`)
 			var b before
-			b.transcript.Append(must(transcript.Pack(t.Context(), s.Blobs, tt.before...))...)
+			b.transcript.Append(must(transcript.Pack(t.Context(), s.Blobs.For("resp_1"), tt.before...))...)
 			var err error
 			if b.answers, err = s.approvalAnswers(t.Context(), req, b); err != nil {
 				t.Fatal(err)
@@ -60,9 +60,9 @@ func TestWhatIsKnownOfAnApprovedTool(t *testing.T) {
 			if !tt.anew {
 				listed = []string{"s"}
 			}
-			got := must(s.approvedCalls(t.Context(), b.answers.approved, listed))
+			got := must(approvedCalls(t.Context(), s.Blobs.For("resp_2"), b.answers.approved, listed))
 			want := []workflows.Approved{{
-				RequestID: "mcpr_1", Server: "s", Tool: "t", Arguments: must(s.Blobs.Pack(t.Context(), "{}", transcript.InlineBytes)), Repeatable: tt.want,
+				RequestID: "mcpr_1", Server: "s", Tool: "t", Arguments: must(s.Blobs.For("resp_2").Pack(t.Context(), "{}", transcript.InlineBytes)), Repeatable: tt.want,
 			}}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("approved (-want +got):\n%s", diff)

@@ -95,7 +95,7 @@ func (s *Starter) beginCompaction(ctx context.Context, who identity.Principal, c
 func (s *Starter) compacted(
 	ctx context.Context, who identity.Principal, begun *responses.Response, out *workflows.Outcome, d responses.Dialect,
 ) (*compaction, error) {
-	items, err := transcript.Load(ctx, s.Blobs, out.Conversation, 0)
+	items, err := transcript.Load(ctx, s.Blobs.For(begun.ID), out.Conversation, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -78,9 +78,9 @@ func TestCompact(t *testing.T) {
 	}
 
 	in := <-inputs
-	items := must(transcript.Load(t.Context(), r.options.Blobs, in.Input, 0))
+	items := must(transcript.Load(t.Context(), r.options.Blobs.For(in.ResponseID), in.Input, 0))
 	var s activities.Settings
-	if err := r.options.Blobs.Unpack(t.Context(), in.Settings, &s); err != nil {
+	if err := r.options.Blobs.For(in.ResponseID).Unpack(t.Context(), in.Settings, &s); err != nil {
 		t.Fatal(err)
 	}
 	last, _ := items[len(items)-1].(*responses.Message)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"perdure/internal/blob"
 	"perdure/internal/identity"
 	"perdure/internal/responses"
 	"perdure/internal/transcript"
@@ -16,6 +17,8 @@ import (
 // before is the conversation that a request goes on with. Its zero value is an empty one.
 type before struct {
 	transcript transcript.Transcript
+	// owner is the workflow ID of the response or the conversation that the transcript is of.
+	owner string
 	// What the last response of the conversation waits for.
 	pendingCalls     []string
 	pendingApprovals []string
@@ -75,7 +78,7 @@ func (s *Starter) previous(ctx context.Context, who identity.Principal, id strin
 		return before{}, responses.Invalid("previous_response_id", "the response %q ended without an outcome; it cannot be continued", id)
 	}
 	return before{
-		transcript: out.Conversation, servers: out.Servers,
+		transcript: out.Conversation, owner: id, servers: out.Servers,
 		pendingCalls: out.PendingCalls, pendingApprovals: out.PendingApprovals,
 	}, nil
 }
@@ -85,6 +88,11 @@ func previousNotFound(id string) *responses.Error {
 		Status: http.StatusBadRequest, Type: responses.ErrInvalidRequest, Code: responses.CodePreviousResponseNotFound, Param: "previous_response_id",
 		Message: "Previous response with id '" + clip(id) + "' not found.",
 	}
+}
+
+// itemsBefore reads the conversation that a request goes on with.
+func (s *Starter) itemsBefore(ctx context.Context, b before) ([]responses.Item, error) {
+	return transcript.Load(ctx, s.Blobs.For(b.owner), b.transcript, 0)
 }
 
 // checkOutputs wants every function call that the earlier response ended with to be answered, and nothing else.
@@ -105,6 +113,22 @@ func (b before) checkOutputs(req *responses.Request) error {
 		}
 	}
 	return nil
+}
+
+// takeOver copies the conversation that a request goes on with to the new response, so that each of the two can be deleted without the
+// other. One that was deleted just now is not found.
+func (s *Starter) takeOver(ctx context.Context, store *blob.Store, b before, req *responses.Request) (transcript.Transcript, error) {
+	own, err := transcript.Copy(ctx, store, s.Blobs.For(b.owner), b.transcript)
+	if !errors.Is(err, blob.ErrNotFound) {
+		return own, err
+	}
+	s.Logger.WarnContext(ctx, "a conversation that a request goes on with was deleted, or its values are missing", "of", b.owner, "error", err)
+	switch {
+	case req.Conversation != "":
+		return own, conversationNotFound(req.Conversation)
+	default:
+		return own, previousNotFound(req.PreviousResponseID)
+	}
 }
 
 // resolveReferences puts the items that the input refers to in the places of the references.
@@ -138,7 +162,7 @@ func (s *Starter) resolveReferences(ctx context.Context, who identity.Principal,
 // itemsOf returns the items of a stored response, or of the conversation; none where there is no such response.
 func (s *Starter) itemsOf(ctx context.Context, who identity.Principal, responseID string, b before) ([]responses.Item, error) {
 	if responseID == "" {
-		return transcript.Load(ctx, s.Blobs, b.transcript, 0)
+		return s.itemsBefore(ctx, b)
 	}
 	e, err := s.stored(ctx, who, responseID)
 	var shown *responses.Error
@@ -152,5 +176,5 @@ func (s *Starter) itemsOf(ctx context.Context, who identity.Principal, responseI
 	if err != nil {
 		return nil, err
 	}
-	return transcript.Load(ctx, s.Blobs, out.Conversation, 0)
+	return transcript.Load(ctx, s.Blobs.For(responseID), out.Conversation, 0)
 }

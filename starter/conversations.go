@@ -37,7 +37,7 @@ func (s *Starter) createConversation(w http.ResponseWriter, r *http.Request, who
 		Metadata: req.Metadata, CreatedAt: time.Now().Unix(),
 	}
 	state.NextItem, _ = responses.Adopt(state.ConversationID, 0, map[string]bool{}, req.Items)
-	if state.Transcript, err = s.newItems(r.Context(), req.Items); err != nil {
+	if state.Transcript, err = s.newItems(r.Context(), state.ConversationID, req.Items); err != nil {
 		return err
 	}
 	if err := s.startConversation(r.Context(), who, state); err != nil {
@@ -46,13 +46,14 @@ func (s *Starter) createConversation(w http.ResponseWriter, r *http.Request, who
 	return s.answerConversation(w, r, state)
 }
 
-// newItems returns the transcript of nothing but the items.
-func (s *Starter) newItems(ctx context.Context, items []responses.Item) (transcript.Transcript, error) {
-	values, err := transcript.Pack(ctx, s.Blobs, items...)
+// newItems returns the transcript of nothing but the items, for a conversation that the caller may change.
+func (s *Starter) newItems(ctx context.Context, conversationID string, items []responses.Item) (transcript.Transcript, error) {
+	store := s.Blobs.For(conversationID)
+	values, err := transcript.Pack(ctx, store, items...)
 	if err != nil {
 		return transcript.Transcript{}, err
 	}
-	return transcript.Extend(ctx, s.Blobs, transcript.Transcript{}, values)
+	return transcript.Extend(ctx, store, transcript.Transcript{}, values)
 }
 
 func (s *Starter) startConversation(ctx context.Context, who identity.Principal, state workflows.ConversationState) error {
@@ -133,23 +134,21 @@ func (s *Starter) conversation(ctx context.Context, who identity.Principal, id s
 	if errors.As(err, &shown) && shown.Status == http.StatusNotFound {
 		shown.Param = "conversation"
 	}
-	return before{transcript: state.Transcript, servers: state.Servers}, err
+	return before{transcript: state.Transcript, owner: id, servers: state.Servers}, err
 }
 
 // conversationState returns a conversation with the items of every run whose client has its answer. A conversation that the caller
 // may not know of is a 404.
 func (s *Starter) conversationState(ctx context.Context, who identity.Principal, id string) (workflows.ConversationState, error) {
-	state, err := s.queryConversation(ctx, id)
-	if err == nil && state.Organization != who.Organization {
-		err = conversationNotFound(id)
-	}
+	state, err := s.queryConversation(ctx, who, id)
 	if err != nil || !state.Unsettled {
 		return state, err
 	}
 	return s.changeConversation(ctx, who, id, workflows.ConversationSettleName, workflows.ConversationChange{})
 }
 
-func (s *Starter) queryConversation(ctx context.Context, id string) (workflows.ConversationState, error) {
+// queryConversation returns a conversation as it is now, as long as the caller may know of it.
+func (s *Starter) queryConversation(ctx context.Context, who identity.Principal, id string) (workflows.ConversationState, error) {
 	var state workflows.ConversationState
 	if !validConversationID(id) {
 		return state, conversationNotFound(id)
@@ -166,7 +165,13 @@ func (s *Starter) queryConversation(ctx context.Context, id string) (workflows.C
 	case answer.QueryRejected != nil:
 		return state, conversationNotFound(id)
 	}
-	return state, answer.QueryResult.Get(&state)
+	if err := answer.QueryResult.Get(&state); err != nil {
+		return state, err
+	}
+	if state.Organization != who.Organization {
+		return workflows.ConversationState{}, conversationNotFound(id)
+	}
+	return state, nil
 }
 
 // changeConversation asks a conversation for a change, and returns what it is after it.
@@ -189,6 +194,19 @@ func (s *Starter) changeConversation(
 		err = handle.Get(ctx, &state)
 	}
 	return state, conversationError(ctx, id, err)
+}
+
+// settleConversation waits until the conversation of a response that is about to be deleted has what it takes over from it.
+func (s *Starter) settleConversation(ctx context.Context, who identity.Principal, e *envelope) error {
+	if e.running || e.response.Conversation == nil {
+		return nil
+	}
+	_, err := s.changeConversation(ctx, who, e.response.Conversation.ID, workflows.ConversationSettleName, workflows.ConversationChange{})
+	var shown *responses.Error
+	if errors.As(err, &shown) && shown.Status == http.StatusNotFound {
+		return nil // it was deleted
+	}
+	return err
 }
 
 // conversationError is the error of a conversation that was asked for something within ctx.

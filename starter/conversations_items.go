@@ -26,7 +26,7 @@ func (s *Starter) listConversationItems(w http.ResponseWriter, r *http.Request, 
 	if params.Get("after") == "" && params.Get("order") != "asc" {
 		from = max(0, state.Transcript.Len()-limit-1) // one more than asked for shows that there is more
 	}
-	items, err := transcript.Load(r.Context(), s.Blobs, state.Transcript, from)
+	items, err := transcript.Load(r.Context(), s.Blobs.For(state.ConversationID), state.Transcript, from)
 	if err != nil {
 		return err
 	}
@@ -44,16 +44,21 @@ func (s *Starter) createConversationItems(w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
-	added, err := s.newItems(r.Context(), req.Items)
+	// Before anything is stored for a conversation, it must be the caller's.
+	state, err := s.queryConversation(r.Context(), who, r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	state, err := s.changeConversation(
-		r.Context(), who, r.PathValue("id"), workflows.ConversationAddName, workflows.ConversationChange{Added: added})
+	added, err := s.newItems(r.Context(), state.ConversationID, req.Items)
 	if err != nil {
 		return err
 	}
-	items, err := transcript.Load(r.Context(), s.Blobs, state.Transcript, state.Transcript.Len()-added.Len())
+	state, err = s.changeConversation(
+		r.Context(), who, state.ConversationID, workflows.ConversationAddName, workflows.ConversationChange{Added: added})
+	if err != nil {
+		return err
+	}
+	items, err := transcript.Load(r.Context(), s.Blobs.For(state.ConversationID), state.Transcript, state.Transcript.Len()-added.Len())
 	if err != nil {
 		return err
 	}
@@ -74,7 +79,7 @@ func (s *Starter) getConversationItem(w http.ResponseWriter, r *http.Request, wh
 	if err != nil {
 		return err
 	}
-	items, err := transcript.Load(r.Context(), s.Blobs, state.Transcript, 0)
+	items, err := transcript.Load(r.Context(), s.Blobs.For(state.ConversationID), state.Transcript, 0)
 	if err != nil {
 		return err
 	}

@@ -200,7 +200,7 @@ func TestConversationTakesTheItemsOfARun(t *testing.T) {
 	r := serveConversations(t)
 	created := decoded[responses.Conversation](t, r.ask(t, apiKey, "POST", "", ""))
 	s := newStarter(t.Context(), t.Context(), r.options)
-	added, err := s.newItems(t.Context(), []responses.Item{
+	added, err := s.newItems(t.Context(), "resp_x", []responses.Item{
 		&responses.Message{Role: responses.RoleUser, Content: []responses.Part{responses.InputText("before")}},
 		&responses.Message{Role: responses.RoleUser, Content: []responses.Part{responses.InputText("question")}},
 		&responses.Message{ID: "msg_x_1", Role: responses.RoleUser, Content: []responses.Part{responses.InputText("more")}},

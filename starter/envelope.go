@@ -46,7 +46,7 @@ func (s *Starter) memo(ctx context.Context, response *responses.Response, finger
 	if err != nil {
 		return nil, 0, err
 	}
-	packed, err := s.Blobs.Pack(ctx, string(wire), inlineResponse)
+	packed, err := s.Blobs.For(response.ID).Pack(ctx, string(wire), inlineResponse)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -106,7 +106,7 @@ func (s *Starter) readMemo(ctx context.Context, workflowID string, memo *commonp
 		return err
 	}
 	var wire string
-	err := s.Blobs.Unpack(ctx, packed, &wire)
+	err := s.Blobs.For(workflowID).Unpack(ctx, packed, &wire)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 
+	"perdure/internal/blob"
 	"perdure/internal/responses"
 )
 
@@ -21,6 +22,8 @@ func wireError(err error) *responses.Error {
 		return tooLargeError(tooLarge.Limit)
 	case temporalAway(err):
 		return unavailable("the workflow service cannot be reached; try again")
+	case errors.Is(err, blob.ErrUnavailable):
+		return unavailable("the storage of large values cannot be reached; try again")
 	default:
 		return nil
 	}

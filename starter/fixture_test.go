@@ -58,7 +58,7 @@ func newOptions(t *testing.T) (Options, *logtest.Buffer) {
 		Events:    eventstest.New(t),
 		Webhooks:  func(string) []string { return nil },
 		EventAge:  time.Hour,
-		Blobs:     must(blob.Open(t.TempDir(), 1<<20)),
+		Blobs:     must(blob.Open(blob.Options{Dir: t.TempDir(), CacheBytes: 1 << 20})),
 		Sealer:    must(secret.ParseKeyset(must(secret.GenerateKeyset()))),
 		Payloads:  converter.GetDefaultDataConverter(),
 		Catalog: must(model.NewCatalog([]model.Provider{

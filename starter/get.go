@@ -119,6 +119,9 @@ func (s *Starter) deleteResponse(w http.ResponseWriter, r *http.Request, who ide
 		return err
 	}
 	id := e.response.ID
+	if err := s.settleConversation(r.Context(), who, e); err != nil {
+		return err
+	}
 	if err := s.deleteRun(r.Context(), who, id); err != nil {
 		return err
 	}

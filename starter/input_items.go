@@ -10,6 +10,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"perdure/internal/identity"
+	"perdure/internal/payload"
 	"perdure/internal/responses"
 	"perdure/internal/transcript"
 	"perdure/workflows"
@@ -50,12 +51,15 @@ func (s *Starter) inputItems(ctx context.Context, id string) ([]responses.Item, 
 	if err != nil {
 		return nil, err
 	}
-	var in workflows.ResponseInput
-	err = s.payloadsOf(id).FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in)
+	input, err := payload.Fetch(ctx, s.Blobs, first.GetWorkflowExecutionStartedEventAttributes().GetInput())
 	if err != nil {
 		return nil, err
 	}
-	return transcript.Load(ctx, s.Blobs, in.Input, in.InputFrom)
+	var in workflows.ResponseInput
+	if err := s.payloadsOf(id).FromPayloads(input, &in); err != nil {
+		return nil, err
+	}
+	return transcript.Load(ctx, s.Blobs.For(id), in.Input, in.InputFrom)
 }
 
 // pageOf cuts a page out of items, which stand in the order of the conversation.

@@ -10,7 +10,6 @@ import (
 	"perdure/activities"
 	"perdure/internal/identity"
 	"perdure/internal/responses"
-	"perdure/internal/transcript"
 )
 
 // maxCounting is how many requests count tokens at the same time.
@@ -36,7 +35,7 @@ func (s *Starter) countInputTokens(w http.ResponseWriter, r *http.Request, who i
 	if err != nil {
 		return err
 	}
-	items, err := transcript.Load(ctx, s.Blobs, before.transcript, 0)
+	items, err := s.itemsBefore(ctx, before)
 	if err != nil {
 		return err
 	}

@@ -137,7 +137,7 @@ func (s *Starter) progress(ctx context.Context, e *envelope) (*workflows.Outcome
 
 // complete returns the response with what its run came to.
 func (s *Starter) complete(ctx context.Context, begun *responses.Response, out *workflows.Outcome) (*responses.Response, error) {
-	output, err := transcript.Load(ctx, s.Blobs, out.Conversation, out.OutputFrom)
+	output, err := transcript.Load(ctx, s.Blobs.For(begun.ID), out.Conversation, out.OutputFrom)
 	if err != nil {
 		return nil, err
 	}

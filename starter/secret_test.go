@@ -98,7 +98,7 @@ func TestSecretsStayInside(t *testing.T) {
 			mcp.On(tt.method, tt.answer)
 			blobs := t.TempDir()
 			r := serve(t, nil, func(o *Options) {
-				o.Blobs = must(blob.Open(blobs, 0))
+				o.Blobs = must(blob.Open(blob.Options{Dir: blobs}))
 				o.Catalog = must(model.NewCatalog([]model.Provider{{Name: "p", BaseURL: m.URL(), APIKey: secret.New(modelCanary)}}, "p/m"))
 				o.Keys = must(identity.NewKeyring(map[identity.KeyHash]identity.Principal{
 					identity.HashKey(keyCanary): {Organization: "acme", User: "alice", Key: "laptop"},

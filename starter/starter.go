@@ -34,7 +34,7 @@ type Options struct {
 	Namespace string // of the runs
 	TaskQueue string
 	Events    *events.Log
-	Blobs     *blob.Store
+	Blobs     *blob.Stores
 	Sealer    *secret.Sealer
 	Payloads  converter.DataConverter // of Temporal's client
 	Catalog   *model.Catalog

@@ -2,7 +2,6 @@ package starter
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -71,7 +70,7 @@ func (f *feed) follow(ctx context.Context) error {
 // same events, and no client sees an end that a crash could undo. A log that is away is made up for by what the run came to.
 func (f *feed) relay(ctx context.Context) error {
 	renderer := stream.New(stream.Options{
-		Response: f.response, Dialect: f.dialect, FreshIndexes: f.fresh, Item: f.s.item, Text: f.s.text,
+		Response: f.response, Dialect: f.dialect, FreshIndexes: f.fresh, Item: f.item, Text: f.text,
 	})
 	if err := f.pass(renderer.Begin()); err != nil {
 		return err
@@ -231,21 +230,16 @@ func (s *Starter) mark(ctx context.Context, responseID string) error {
 	return s.Events.End(ctx, responseID)
 }
 
-func (s *Starter) item(ctx context.Context, v blob.Value) (responses.Item, error) {
-	data, err := s.Blobs.Bytes(ctx, v)
+func (f *feed) item(ctx context.Context, v blob.Value) (responses.Item, error) {
+	data, err := f.s.Blobs.For(f.response.ID).Bytes(ctx, v)
 	if err != nil {
 		return nil, err
 	}
 	return responses.UnmarshalItem(data)
 }
 
-func (s *Starter) text(ctx context.Context, v blob.Value) (string, error) {
-	data, err := s.Blobs.Bytes(ctx, v)
-	if err != nil {
-		return "", err
-	}
-	var text string
-	err = json.Unmarshal(data, &text)
+func (f *feed) text(ctx context.Context, v blob.Value) (text string, err error) {
+	err = f.s.Blobs.For(f.response.ID).Unpack(ctx, v, &text)
 	return text, err
 }
 

@@ -38,8 +38,9 @@ func (s *Starter) runInput(ctx context.Context, who identity.Principal, response
 	if in.MaxToolCalls == nil && s.Limits.MaxToolCalls > 0 {
 		in.MaxToolCalls = &s.Limits.MaxToolCalls
 	}
+	store := s.Blobs.For(responseID)
 	for _, t := range req.MCPTools() {
-		server, err := activities.SealServer(ctx, s.Blobs, s.Sealer, responseID, t)
+		server, err := activities.SealServer(ctx, store, s.Sealer, responseID, t)
 		if err != nil {
 			return in, err
 		}
@@ -53,23 +54,25 @@ func (s *Starter) runInput(ctx context.Context, who identity.Principal, response
 		in.Webhooks = s.Webhooks(who.Organization)
 	}
 	var err error
-	if in.Approved, err = s.approvedCalls(ctx, b.answers.approved, in.Listed); err != nil {
+	if in.Approved, err = approvedCalls(ctx, store, b.answers.approved, in.Listed); err != nil {
 		return in, err
 	}
-	if in.Settings, err = s.Blobs.Pack(ctx, settings(who, req, d), inlineSettings); err != nil {
+	if in.Settings, err = store.Pack(ctx, settings(who, req, d), inlineSettings); err != nil {
 		return in, err
 	}
 	for i, item := range req.Input {
 		responses.Identify(item, responses.InputItemID(item.Type(), responseID, i))
 	}
-	items, err := transcript.Pack(ctx, s.Blobs, req.Input...)
+	items, err := transcript.Pack(ctx, store, req.Input...)
 	if err != nil {
 		return in, err
 	}
-	in.Input = b.transcript
+	if in.Input, err = s.takeOver(ctx, store, b, req); err != nil {
+		return in, err
+	}
 	in.InputFrom = in.Input.Len()
 	in.Input.Append(items...)
-	in.Input, _, err = transcript.Fold(ctx, s.Blobs, in.Input)
+	in.Input, _, err = transcript.Fold(ctx, store, in.Input)
 	return in, err
 }
 

@@ -108,7 +108,7 @@ func TestSettings(t *testing.T) {
 		t.Error("2 KB of settings are inline in every step")
 	}
 	var got activities.Settings
-	if err := s.Blobs.Unpack(t.Context(), in.Settings, &got); err != nil {
+	if err := s.Blobs.For("resp_1").Unpack(t.Context(), in.Settings, &got); err != nil {
 		t.Fatal(err)
 	}
 	number := func(v float64) *float64 { return &v }
@@ -143,7 +143,7 @@ func TestServersAreSealed(t *testing.T) {
 	got := in.Servers[0]
 	var sealed secret.Sealed
 	var allowed responses.ToolFilter
-	if err := errors.Join(s.Blobs.Unpack(t.Context(), got.Endpoint, &sealed), s.Blobs.Unpack(t.Context(), got.Allowed, &allowed)); err != nil {
+	if err := errors.Join(s.Blobs.For("resp_1").Unpack(t.Context(), got.Endpoint, &sealed), s.Blobs.For("resp_1").Unpack(t.Context(), got.Allowed, &allowed)); err != nil {
 		t.Fatal(err)
 	}
 	plain, err := s.Sealer.Open(sealed, secret.Binding{Purpose: "mcp endpoint", ResponseID: "resp_1", ServerLabel: "docs"})
@@ -183,7 +183,7 @@ func TestLongInputIsStoredByReference(t *testing.T) {
 	if size := len(must(json.Marshal(in))); size > 4000 {
 		t.Errorf("history would keep %d bytes", size)
 	}
-	items, err := transcript.Load(t.Context(), s.Blobs, in.Input, 0)
+	items, err := transcript.Load(t.Context(), s.Blobs.For("resp_1"), in.Input, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestComplete(t *testing.T) {
 				ID: "msg_1_1", Role: responses.RoleAssistant, Status: responses.StatusCompleted,
 				Content: []responses.Part{responses.OutputText("answer")},
 			}
-			values, err := transcript.Pack(t.Context(), s.Blobs, req.Input[0], message)
+			values, err := transcript.Pack(t.Context(), s.Blobs.For("resp_1"), req.Input[0], message)
 			if err != nil {
 				t.Fatal(err)
 			}

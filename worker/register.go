@@ -34,6 +34,7 @@ func registerWorkflows(w worker.WorkflowRegistry) {
 		{workflows.WebhookName, workflows.Webhook, autoUpgrade},
 		// The same.
 		{workflows.DeletionName, workflows.Deletion, autoUpgrade},
+		{workflows.SweepName, workflows.Sweep, autoUpgrade},
 	} {
 		w.RegisterWorkflowWithOptions(r.workflow, workflow.RegisterOptions{Name: r.name, VersioningBehavior: r.behavior})
 	}

@@ -16,7 +16,7 @@ import (
 	"perdure/activities"
 )
 
-// Options configure a worker. All fields are required, but for the version.
+// Options configure a worker. All fields are required, but for the version and SweepEvery.
 type Options struct {
 	TaskQueue string
 	// Deployment and BuildID are the version of the code that this worker runs, among those of a Worker Deployment. Without a BuildID
@@ -28,7 +28,9 @@ type Options struct {
 	// StopGrace is how long activities may go on after the worker was told to stop. What is not done by then is handed back:
 	// its context is cancelled, and another worker tries it again, without waiting for a timeout.
 	StopGrace time.Duration
-	Logger    *slog.Logger
+	// SweepEvery is how often the stores of large values are swept, by one of the workers; 0 is never.
+	SweepEvery time.Duration
+	Logger     *slog.Logger
 }
 
 const (
@@ -59,6 +61,9 @@ func Run(ctx context.Context, c client.Client, steps *activities.Activities, o O
 	if o.BuildID != "" {
 		o.Logger.InfoContext(ctx, "worker has a version", "deployment", o.Deployment, "build_id", o.BuildID)
 		background.Go(func() { becomeFirst(ctx, c, o) })
+	}
+	if o.SweepEvery > 0 {
+		background.Go(func() { scheduleSweeps(ctx, c, o) })
 	}
 	select {
 	case <-ctx.Done():

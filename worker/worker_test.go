@@ -40,14 +40,16 @@ const patience = 20 * time.Second
 type fixture struct {
 	options worker.Options
 	steps   *activities.Activities
-	blobs   *blob.Store
+	dir     string // of the blobs
+	blobs   *blob.Stores
 	log     *logtest.Buffer
 }
 
 // setup returns what a worker needs whose model is at baseURL.
 func setup(t *testing.T, baseURL string) *fixture {
 	t.Helper()
-	f := &fixture{log: &logtest.Buffer{}, blobs: must(blob.Open(t.TempDir(), 1<<20))}
+	f := &fixture{log: &logtest.Buffer{}, dir: t.TempDir()}
+	f.blobs = must(blob.Open(blob.Options{Dir: f.dir, CacheBytes: 1 << 20}))
 	logger := slog.New(slog.NewTextHandler(f.log, nil))
 	mcp := must(mcpclient.New(mcpclient.Options{}))
 	t.Cleanup(func() {
@@ -100,13 +102,13 @@ func (f *fixture) start(t *testing.T, c client.Client, change ...func(*workflows
 	question := &responses.Message{Role: responses.RoleUser, Content: []responses.Part{responses.InputText("hi")}}
 	in := workflows.ResponseInput{
 		ResponseID: id, Models: []string{"p/m"}, MaxSteps: 10,
-		Settings: must(f.blobs.Pack(t.Context(), activities.Settings{}, transcript.InlineBytes)),
+		Settings: must(f.blobs.For(id).Pack(t.Context(), activities.Settings{}, transcript.InlineBytes)),
 		Limits: workflows.Limits{
 			Tools: 10, ParallelCalls: 10, ParallelCallsPerServer: 10, DiscoveryTimeout: time.Minute, DiscoveryAttempts: 1,
 			ModelTimeout: time.Minute, ModelAttempts: 3, CallTimeout: time.Minute, CallAttempts: 1, Heartbeat: 30 * time.Second,
 		},
 	}
-	in.Input.Append(must(transcript.Pack(t.Context(), f.blobs, question))...)
+	in.Input.Append(must(transcript.Pack(t.Context(), f.blobs.For(id), question))...)
 	for _, ch := range change {
 		ch(&in)
 	}

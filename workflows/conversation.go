@@ -254,7 +254,9 @@ func (c *conversation) deleteItem(ctx workflow.Context, in ConversationChange) e
 	var shorter activities.ConversationDeleteItemResult
 	err := workflow.ExecuteActivity(
 		workflow.WithActivityOptions(ctx, conversationOptions(changeAttempts, "without "+in.ItemID)), activities.ConversationDeleteItemName,
-		activities.ConversationDeleteItemInput{Transcript: c.state.Transcript, ItemID: in.ItemID},
+		activities.ConversationDeleteItemInput{
+			ConversationID: c.state.ConversationID, Transcript: c.state.Transcript, ItemID: in.ItemID,
+		},
 	).Get(ctx, &shorter)
 	if err != nil {
 		return err

@@ -16,7 +16,6 @@ import (
 
 	"perdure/config"
 	"perdure/internal/demo"
-	"perdure/internal/payload"
 	"perdure/internal/secret"
 	"perdure/internal/temporaldev"
 	"perdure/starter"
@@ -152,13 +151,13 @@ func (d *devServer) startTemporal(ctx context.Context, ports devPorts, stderr io
 
 // dialTemporal keeps Temporal's environment and profiles away from the embedded server: somebody's credentials for another one
 // are not for it, and TLS would not find it.
-func (d *devServer) dialTemporal(codec *payload.Codec) (client.Client, error) {
+func (d *devServer) dialTemporal(p *payloads) (client.Client, error) {
 	if d.embedded {
 		// On one machine there is no bandwidth to save, and a run would spend more of its time on compression than on its own work.
 		uncompressed := client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}}
-		return newTemporalClient(client.Options{ConnectionOptions: uncompressed}, d.config.Temporal, codec, d.logger)
+		return newTemporalClient(client.Options{ConnectionOptions: uncompressed}, d.config.Temporal, p, d.logger)
 	}
-	return dialTemporal(d.config.Temporal, codec, d.logger)
+	return dialTemporal(d.config.Temporal, p, d.logger)
 }
 
 func (d *devServer) startRest(ctx context.Context, listener net.Listener) error {
@@ -169,16 +168,16 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
-	if d.temporal, err = d.dialTemporal(newCodec(d.config.Encryption, sealer)); err != nil {
+	blobs, err := openBlobs(d.config, sealer)
+	if err != nil {
+		return err
+	}
+	if d.temporal, err = d.dialTemporal(newPayloads(d.config.Encryption, sealer, blobs)); err != nil {
 		return err
 	}
 	registerCtx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
 	if _, err := registerSearchAttributes(registerCtx, d.temporal, namespaceOf(d.config.Temporal)); err != nil {
-		return err
-	}
-	blobs, err := openBlobs(d.config)
-	if err != nil {
 		return err
 	}
 	log, err := connectEvents(ctx, d.config, blobs, sealer, d.logger)

@@ -30,43 +30,34 @@ import (
 
 // Here configuration becomes parts: every package gets plain values, and none of them knows the configuration.
 
-// blobCacheBytes is how much memory a process spends on blobs that it used lately.
-const blobCacheBytes = 64 << 20
-
 // dialTemporal returns a client that connects when it is first used. What the configuration leaves open comes from Temporal's own
-// environment variables and profiles. The codec is nil for those who read and write no payloads.
-func dialTemporal(c config.Temporal, codec *payload.Codec, logger *slog.Logger) (client.Client, error) {
+// environment variables and profiles. Those who read and write no payloads pass nil for them.
+func dialTemporal(c config.Temporal, p *payloads, logger *slog.Logger) (client.Client, error) {
 	o, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, fmt.Errorf("temporal: %w", err)
 	}
-	return newTemporalClient(o, c, codec, logger)
+	return newTemporalClient(o, c, p, logger)
 }
 
-func newTemporalClient(o client.Options, c config.Temporal, codec *payload.Codec, logger *slog.Logger) (client.Client, error) {
+func newTemporalClient(o client.Options, c config.Temporal, p *payloads, logger *slog.Logger) (client.Client, error) {
 	if c.Address != "" {
 		o.HostPort = c.Address
 	}
 	if c.Namespace != "" {
 		o.Namespace = c.Namespace
 	}
-	if codec != nil {
-		o.DataConverter, o.FailureConverter = payload.NewDataConverter(codec), payload.NewFailureConverter(codec)
+	if p != nil {
+		o.DataConverter, o.FailureConverter = payload.NewDataConverter(p.codec), payload.NewFailureConverter(p.codec)
+		o.ExternalStorage = p.storage
 	}
 	o.Logger = tlog.NewStructuredLogger(logger.With("component", "temporal"))
 	reconnectSoon(&o)
 	return client.NewLazyClient(o)
 }
 
-func openBlobs(c config.Config) (*blob.Store, error) {
-	if err := c.RequireDataDir(); err != nil {
-		return nil, err
-	}
-	return blob.Open(c.BlobDir(), blobCacheBytes)
-}
-
 // connectEvents returns the event log, which must be closed. Without a URL its server is in this process.
-func connectEvents(ctx context.Context, c config.Config, blobs *blob.Store, sealer *secret.Sealer, logger *slog.Logger) (*events.Log, error) {
+func connectEvents(ctx context.Context, c config.Config, blobs *blob.Stores, sealer *secret.Sealer, logger *slog.Logger) (*events.Log, error) {
 	roots, err := certificates(c.Network.CAFile)
 	if err != nil {
 		return nil, err
@@ -80,7 +71,7 @@ func connectEvents(ctx context.Context, c config.Config, blobs *blob.Store, seal
 }
 
 // sharedEvents is connectEvents for a process that is not alone.
-func sharedEvents(ctx context.Context, c config.Config, blobs *blob.Store, sealer *secret.Sealer, logger *slog.Logger) (*events.Log, error) {
+func sharedEvents(ctx context.Context, c config.Config, blobs *blob.Stores, sealer *secret.Sealer, logger *slog.Logger) (*events.Log, error) {
 	if err := c.RequireEventsURL(); err != nil {
 		return nil, err
 	}
@@ -156,7 +147,7 @@ func heartbeatEvery(timeout time.Duration) time.Duration { return min(timeout/3,
 const maxListedTools = 1024
 
 // newActivities also returns a function that closes what the activities hold open.
-func newActivities(c config.Config, log *events.Log, blobs *blob.Store, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (*activities.Activities, func(), error) {
+func newActivities(c config.Config, log *events.Log, blobs *blob.Stores, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (*activities.Activities, func(), error) {
 	roots, err := certificates(c.Network.CAFile)
 	if err != nil {
 		return nil, nil, err
@@ -186,10 +177,11 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Store, sealer *
 	models := model.New(model.Options{Catalog: catalog, RootCAs: roots, Logger: logger})
 	steps, err := activities.New(activities.Options{
 		Events: log, Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger, Webhooks: webhooks,
-		Payloads:       payload.NewDataConverter(newCodec(c.Encryption, sealer)),
+		Payloads:       payload.NewDataConverter(newPayloads(c.Encryption, sealer, blobs).codec),
 		HeartbeatEvery: heartbeatEvery(c.Limits.Model.Heartbeat),
 		ModelTimeout:   c.Limits.Model.Timeout,
 		MaxToolOutput:  int(c.Limits.ToolOutputToModel),
+		SweepLimits:    activities.SweepLimits{Grace: c.Blobs.SweepGrace, EventAge: c.Events.MaxAge},
 	})
 	closeAll := func() {
 		if err := mcp.Close(); err != nil {
@@ -210,11 +202,12 @@ func workerOptions(c config.Config, logger *slog.Logger) (worker.Options, error)
 		MaxActivities:    c.Worker.MaxConcurrentActivities,
 		MaxWorkflowTasks: c.Worker.MaxConcurrentWorkflowTasks,
 		StopGrace:        c.Worker.StopGrace,
+		SweepEvery:       c.Blobs.SweepEvery,
 		Logger:           logger,
 	}, err
 }
 
-func starterOptions(c config.Config, temporal client.Client, log *events.Log, blobs *blob.Store, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (starter.Options, error) {
+func starterOptions(c config.Config, temporal client.Client, log *events.Log, blobs *blob.Stores, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (starter.Options, error) {
 	keys, err := newKeyring(c.Auth.APIKeys, c.Limits)
 	if err != nil {
 		return starter.Options{}, err
@@ -223,13 +216,14 @@ func starterOptions(c config.Config, temporal client.Client, log *events.Log, bl
 	if err != nil {
 		return starter.Options{}, err
 	}
-	codec, err := codecEndpoint(c, sealer)
+	p := newPayloads(c.Encryption, sealer, blobs)
+	codec, err := codecEndpoint(c, p)
 	return starter.Options{
 		Temporal: temporal, Namespace: namespaceOf(c.Temporal), TaskQueue: c.Temporal.TaskQueue,
 		Webhooks: subscriptions(c.Webhooks).For,
 		Dialect:  responses.Dialect(c.API.Dialect),
 		Events:   log, EventAge: c.Events.MaxAge,
-		Payloads: payload.NewDataConverter(newCodec(c.Encryption, sealer)), Codec: codec,
+		Payloads: payload.NewDataConverter(p.codec), Codec: codec,
 		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: c.Network.Policy(), Retry: retry,
 		Limits: starterLimits(c), Logger: logger,
 	}, err

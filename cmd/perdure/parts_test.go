@@ -35,7 +35,7 @@ func TestToolsBeyondTheLimitCanBeChosen(t *testing.T) {
 	c.Data.Dir = t.TempDir()
 	c.Network.AllowOrigins = []string{"http://127.0.0.1:*"}
 	c.Models.Providers = map[string]config.Provider{"p": {BaseURL: "http://127.0.0.1:1/v1"}}
-	blobs, err := openBlobs(c)
+	blobs, err := openBlobs(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestToolsBeyondTheLimitCanBeChosen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeSteps()
-	sealed, err := activities.SealServer(t.Context(), blobs, sealer, "resp_1", &responses.MCPTool{
+	sealed, err := activities.SealServer(t.Context(), blobs.For("resp_1"), sealer, "resp_1", &responses.MCPTool{
 		ServerLabel: "s", ServerURL: server.URL(), Allowed: responses.ToolFilter{Names: []string{"tool199"}},
 	})
 	if err != nil {

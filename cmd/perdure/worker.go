@@ -31,15 +31,15 @@ func runWorker(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	temporal, err := dialTemporal(c.Temporal, newCodec(c.Encryption, sealer), logger)
+	blobs, err := openBlobs(c, sealer)
+	if err != nil {
+		return err
+	}
+	temporal, err := dialTemporal(c.Temporal, newPayloads(c.Encryption, sealer, blobs), logger)
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
-	blobs, err := openBlobs(c)
-	if err != nil {
-		return err
-	}
 	log, err := sharedEvents(cmd.Context(), c, blobs, sealer, logger)
 	if err != nil {
 		return err

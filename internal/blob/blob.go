@@ -1,18 +1,29 @@
 // Package blob keeps large values outside a run's history, by content hash: history carries a [Ref] of 71 bytes instead.
 //
-// A [Store] is a directory, which every starter and worker of a deployment must see. A value is written once, under the hash
-// of its bytes, and never changed, so a reader may cache it for as long as it likes and a writer that is repeated does no harm.
+// # Owners
+//
+// A value belongs to the workflow whose history names it: the response, or the conversation. [Stores] has a [Store] for each, and a Ref
+// is good only there, so that a hash by itself gives nobody anything. When the workflow is gone, so is all that it owned: nobody has to
+// count references. A workflow that goes on with what another one holds takes a copy first ([Store.Copy]), which in a directory is a
+// second name for the same file.
+//
+// # Places
+//
+// Values are in a directory, which every starter and worker of a deployment must see, or in a bucket of an object store that speaks S3:
+//
+//	NAMESPACE/runs/XX/OWNER/NAME     the values of a workflow
+//	NAMESPACE/events/XX/OWNER/NAME   events that were too large for a message of the event log
+//
+// where XX spreads the owners, and NAME is the hash of the content. With encryption it is the hash under a key, and the content is
+// sealed. A value is written once and never changed, so a reader may cache it for as long as it likes and a writer that is repeated does
+// no harm.
 package blob
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -43,91 +54,12 @@ func (r Ref) digest() (string, error) {
 	return digest, nil
 }
 
-// Errors of a Store. [ErrTooLarge] and [ErrCorrupt] are final; an error of the file system may pass.
+// Errors of a Store. [ErrTooLarge] and [ErrCorrupt] are final; the others may pass.
 var (
 	ErrNotFound = errors.New("blob: not found")
 	ErrTooLarge = errors.New("blob: value too large")
-	// ErrCorrupt means that a reference, or the file that it names, was damaged.
+	// ErrCorrupt means that a reference, or the value that it names, was damaged.
 	ErrCorrupt = errors.New("blob: corrupt")
+	// ErrUnavailable means that the directory or the bucket could not be used.
+	ErrUnavailable = errors.New("blob: storage cannot be used")
 )
-
-// Store keeps values in a directory. It is safe for concurrent use, and several processes may use one directory.
-type Store struct {
-	dir   string
-	cache *cache
-}
-
-// Open returns the store in dir, which is created when it is missing. cacheBytes bounds the memory that recently used values
-// may take.
-func Open(dir string, cacheBytes int) (*Store, error) {
-	if err := prepare(dir); err != nil {
-		return nil, fmt.Errorf("blob: %w", err)
-	}
-	return &Store{dir: dir, cache: newCache(cacheBytes)}, nil
-}
-
-// Put writes data and returns its name once it is on disk. A file that was damaged is written anew. The store keeps data: the
-// caller must not change it afterwards.
-func (s *Store) Put(ctx context.Context, data []byte) (Ref, error) {
-	if len(data) > MaxBytes {
-		return "", fmt.Errorf("%w: %d bytes, at most %d are kept", ErrTooLarge, len(data), MaxBytes)
-	}
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
-	ref := RefOf(data)
-	path, err := s.path(ref)
-	if err != nil {
-		return "", err
-	}
-	if !holds(path, data) {
-		if err := s.write(path, data); err != nil {
-			return "", fmt.Errorf("blob: %w", err)
-		}
-	}
-	// Even a file that was there already may be too new to survive a crash.
-	if err := syncDir(filepath.Dir(path)); err != nil {
-		return "", fmt.Errorf("blob: %w", err)
-	}
-	s.cache.add(ref, data)
-	return ref, nil
-}
-
-// Get returns the bytes that ref names. Callers must not change them.
-func (s *Store) Get(ctx context.Context, ref Ref) ([]byte, error) {
-	if data, ok := s.cache.get(ref); ok {
-		return data, nil
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	path, err := s.path(ref)
-	if err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > MaxBytes {
-		return nil, fmt.Errorf("%w: the file of %s has %d bytes", ErrCorrupt, ref, info.Size())
-	}
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", ErrNotFound, ref)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("blob: %w", err)
-	}
-	if RefOf(data) != ref {
-		return nil, fmt.Errorf("%w: the file of %s has another content", ErrCorrupt, ref)
-	}
-	s.cache.add(ref, data)
-	return data, nil
-}
-
-// path spreads the files over 256 directories by the first byte of their hash.
-func (s *Store) path(ref Ref) (string, error) {
-	digest, err := ref.digest()
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(s.dir, digest[:2], digest), nil
-}

@@ -14,24 +14,24 @@ type cache struct {
 	most   int
 	held   int
 	recent *list.List // of cached, most recent first
-	byRef  map[Ref]*list.Element
+	byName map[string]*list.Element
 }
 
 type cached struct {
-	ref  Ref
+	name string
 	data []byte
 }
 
 func (e cached) size() int { return len(e.data) + entryBytes }
 
 func newCache(most int) *cache {
-	return &cache{most: most, recent: list.New(), byRef: map[Ref]*list.Element{}}
+	return &cache{most: most, recent: list.New(), byName: map[string]*list.Element{}}
 }
 
-func (c *cache) get(ref Ref) ([]byte, bool) {
+func (c *cache) get(name string) ([]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok := c.byRef[ref]
+	e, ok := c.byName[name]
 	if !ok {
 		return nil, false
 	}
@@ -39,22 +39,22 @@ func (c *cache) get(ref Ref) ([]byte, bool) {
 	return e.Value.(cached).data, true
 }
 
-func (c *cache) add(ref Ref, data []byte) {
-	e := cached{ref, data}
+func (c *cache) add(name string, data []byte) {
+	e := cached{name, data}
 	// One value may not push out everything else.
 	if e.size() > c.most/4 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e, ok := c.byRef[ref]; ok {
+	if e, ok := c.byName[name]; ok {
 		c.recent.MoveToFront(e)
 		return
 	}
-	c.byRef[ref] = c.recent.PushFront(e)
+	c.byName[name] = c.recent.PushFront(e)
 	for c.held += e.size(); c.held > c.most; {
 		old := c.recent.Remove(c.recent.Back()).(cached)
-		delete(c.byRef, old.ref)
+		delete(c.byName, old.name)
 		c.held -= old.size()
 	}
 }

@@ -11,7 +11,7 @@ func TestCacheIsBounded(t *testing.T) {
 	c := newCache(most)
 	value := make([]byte, 4<<10)
 	for i := range 100 {
-		c.add(Ref(strconv.Itoa(i)), value)
+		c.add(strconv.Itoa(i), value)
 		// What is used stays.
 		if _, ok := c.get("0"); !ok {
 			t.Fatalf("the value in use was dropped after %d more", i)
@@ -26,8 +26,8 @@ func TestCacheIsBounded(t *testing.T) {
 	if _, ok := c.get("99"); !ok {
 		t.Error("the latest value was dropped")
 	}
-	if n := c.recent.Len(); n != len(c.byRef) || n*(len(value)+entryBytes) != c.held {
-		t.Errorf("%d entries, %d references, %d bytes", n, len(c.byRef), c.held)
+	if n := c.recent.Len(); n != len(c.byName) || n*(len(value)+entryBytes) != c.held {
+		t.Errorf("%d entries, %d references, %d bytes", n, len(c.byName), c.held)
 	}
 }
 
@@ -35,7 +35,7 @@ func TestCacheCountsItsOwnCost(t *testing.T) {
 	t.Parallel()
 	c := newCache(64 << 10)
 	for i := range 10_000 {
-		c.add(Ref(strconv.Itoa(i)), nil)
+		c.add(strconv.Itoa(i), nil)
 	}
 	if n := c.recent.Len(); n == 0 || n > 64<<10/entryBytes {
 		t.Errorf("%d empty values are held", n)

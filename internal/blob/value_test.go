@@ -14,7 +14,7 @@ import (
 func TestPack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := open(t, dir, 1<<20)
+	s := open(t, dir)
 	text := strings.Repeat("x", 98) // 100 bytes of JSON
 	short, err := s.Pack(t.Context(), text, 100)
 	if err != nil {
@@ -43,7 +43,7 @@ func TestPack(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got string
-		if err := open(t, dir, 0).Unpack(t.Context(), back, &got); err != nil || got != text {
+		if err := open(t, dir).Unpack(t.Context(), back, &got); err != nil || got != text {
 			t.Errorf("%s: unpacked as %q, %v", name, got, err)
 		}
 	}
@@ -52,7 +52,7 @@ func TestPack(t *testing.T) {
 // Text with many "<" must not grow sixfold, past the limit that a request body was let through for.
 func TestPackDoesNotEscapeHTML(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir(), 0)
+	s := open(t, t.TempDir())
 	const n = 1 << 20
 	v, err := s.Pack(t.Context(), strings.Repeat("<", n), 0)
 	if err != nil || v.Size != n+2 {
@@ -70,7 +70,7 @@ func TestPackDoesNotEscapeHTML(t *testing.T) {
 
 func TestPackAndUnpackFail(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir(), 0)
+	s := open(t, t.TempDir())
 	if _, err := s.Pack(t.Context(), func() {}, 10); err == nil {
 		t.Error("a function was packed")
 	}
@@ -84,4 +84,9 @@ func TestPackAndUnpackFail(t *testing.T) {
 	if err := s.Unpack(t.Context(), blob.Value{Ref: blob.RefOf([]byte("1"))}, &n); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("what is not there: %v, want ErrNotFound", err)
 	}
+}
+
+func open(t *testing.T, dir string) *blob.Store {
+	t.Helper()
+	return place{options: blob.Options{Dir: dir}}.open(t).For("resp_1")
 }

@@ -30,7 +30,7 @@ type Options struct {
 
 	MaxAge   time.Duration // of an event; at least 1 s
 	Replicas int           // of the stream
-	Blobs    *blob.Store   // for events that are too large for a message
+	Blobs    *blob.Stores  // for events that are too large for a message
 	// Sealer opens events that are encrypted; without it they cannot be read. Encrypt has new ones encrypted.
 	Sealer  *secret.Sealer
 	Encrypt bool

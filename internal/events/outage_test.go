@@ -33,7 +33,7 @@ func awaitHealthy(t *testing.T, l *events.Log, want bool) {
 // options are those of a log at a URL, or in this process if there is none, and what it writes.
 func options(t *testing.T, url string) (events.Options, *logtest.Buffer) {
 	t.Helper()
-	blobs, err := blob.Open(t.TempDir(), 1<<20)
+	blobs, err := blob.Open(blob.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -144,7 +144,7 @@ func (r *Reader) take(ctx context.Context) (e Event, known bool, err error) {
 	m := r.ready[0]
 	data := m.Data
 	if ref := m.Header.Get(refHeader); ref != "" {
-		data, err = r.log.options.Blobs.Get(ctx, blob.Ref(ref))
+		data, err = r.log.blobs(r.subject).Get(ctx, blob.Ref(ref))
 		switch {
 		case ctx.Err() != nil:
 			return Event{}, false, ctx.Err()

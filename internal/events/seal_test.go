@@ -36,7 +36,7 @@ func newSealer(tb testing.TB) *secret.Sealer {
 // sealedLog returns a log on the server at a URL, or on one in this process if there is a directory instead.
 func sealedLog(tb testing.TB, url, dir string, sealer *secret.Sealer, encrypt bool, out io.Writer) *events.Log {
 	tb.Helper()
-	blobs, err := blob.Open(tb.TempDir(), 1<<20)
+	blobs, err := blob.Open(blob.Options{Dir: tb.TempDir(), Sealer: sealer, Encrypt: encrypt})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"perdure/internal/blob"
 )
 
 const (
@@ -88,12 +91,17 @@ func (l *Log) fill(m *nats.Msg, e Event) error {
 	if len(data) <= min(inlineBytes, int(l.conn.MaxPayload())-headroom) {
 		return l.put(m, e.Kind, data)
 	}
-	ref, err := l.options.Blobs.Put(l.ctx, data)
+	ref, err := l.blobs(m.Subject).Put(l.ctx, data)
 	if err != nil {
 		return err
 	}
 	m.Header.Set(refHeader, string(ref))
 	return nil
+}
+
+// blobs is where the large events of a subject are.
+func (l *Log) blobs(subject string) *blob.Store {
+	return l.options.Blobs.ForEvents(strings.TrimPrefix(subject, eventPrefix))
 }
 
 // Flush waits until the log has stored what was published, or a second has passed, or ctx ends. Afterwards the events stand before

@@ -18,6 +18,8 @@ type Binding struct {
 	Organization string
 	// WorkflowID is the workflow that the value belongs to.
 	WorkflowID string
+	// Content is the hash of the value itself.
+	Content string
 }
 
 var errNoPurpose = errors.New("secret: the binding has no purpose")
@@ -39,6 +41,7 @@ func (b Binding) associatedData() ([]byte, error) {
 		{3, b.ServerLabel},
 		{4, b.Organization},
 		{5, b.WorkflowID},
+		{6, b.Content},
 	} {
 		if field.value == "" {
 			continue

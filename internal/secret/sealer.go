@@ -51,6 +51,7 @@ type keyring struct {
 	enabled   map[uint32]bool
 	age       map[uint32]int // the place of each key, the oldest first
 	primary   uint32
+	names     [][]byte // keys of names, see nameKeys
 }
 
 func newKeyring(keys *keyset.Handle) (*keyring, error) {
@@ -59,6 +60,9 @@ func newKeyring(keys *keyset.Handle) (*keyring, error) {
 		return nil, fmt.Errorf("secret: the keyset has keys that are not for authenticated encryption (AEAD): %w", err)
 	}
 	k := &keyring{primitive: primitive, enabled: map[uint32]bool{}, age: map[uint32]int{}, primary: keys.KeysetInfo().GetPrimaryKeyId()}
+	if k.names, err = nameKeys(keys); err != nil {
+		return nil, err
+	}
 	for i, info := range keys.KeysetInfo().GetKeyInfo() {
 		k.age[info.GetKeyId()] = i
 		if info.GetOutputPrefixType() != tinkpb.OutputPrefixType_TINK {

@@ -16,13 +16,18 @@ import (
 	"perdure/internal/transcript"
 )
 
-func store(t *testing.T) *blob.Store {
+func stores(t *testing.T) *blob.Stores {
 	t.Helper()
-	s, err := blob.Open(t.TempDir(), 0)
+	s, err := blob.Open(blob.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func store(t *testing.T) *blob.Store {
+	t.Helper()
+	return stores(t).For("resp_1")
 }
 
 // said returns a message of at least the given number of bytes that no other message is equal to.
@@ -345,10 +350,11 @@ func TestFoldLargeInput(t *testing.T) {
 func TestDamagedTranscripts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s, err := blob.Open(dir, 0)
+	all, err := blob.Open(blob.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := all.For("resp_1")
 	var tr transcript.Transcript
 	for n := range 10 {
 		appendItems(t, s, &tr, said(n, 4000))
@@ -382,7 +388,11 @@ func TestDamagedTranscripts(t *testing.T) {
 	}
 
 	digest := strings.TrimPrefix(string(older), "sha256-")
-	if err := os.Remove(filepath.Join(dir, digest[:2], digest)); err != nil {
+	found, err := filepath.Glob(filepath.Join(dir, "*", "*", "*", "*", digest))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("the first segment is kept as %v, %v", found, err)
+	}
+	if err := os.Remove(found[0]); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := transcript.Load(t.Context(), s, tr, 0); !errors.Is(err, blob.ErrNotFound) {

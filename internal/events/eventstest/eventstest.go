@@ -32,7 +32,7 @@ func Connect(tb testing.TB, url string) *events.Log {
 
 func connect(tb testing.TB, o events.Options) *events.Log {
 	tb.Helper()
-	blobs, err := blob.Open(filepath.Join(tb.TempDir(), "blobs"), 1<<20)
+	blobs, err := blob.Open(blob.Options{Dir: filepath.Join(tb.TempDir(), "blobs"), CacheBytes: 1 << 20})
 	if err != nil {
 		tb.Fatalf("eventstest: %v", err)
 	}
