@@ -3,8 +3,10 @@ package activities
 import (
 	"context"
 	"errors"
+	"slices"
 
 	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
@@ -18,25 +20,69 @@ type DeleteInput struct {
 	WorkflowID string `json:"workflow_id"`
 }
 
-// Delete removes a workflow with its history, ending it if it is under way, and the events of a response. Its error says that it is
+// Delete removes a workflow with its histories, ending it if it is under way, and the events of a response. Its error says that it is
 // not gone yet, and has the type [ErrTypeDeletion].
 func (a *Activities) Delete(ctx context.Context, in DeleteInput) error {
 	if responses.IsResponseID(in.WorkflowID) {
 		if err := a.Events.Delete(ctx, in.WorkflowID); err != nil {
-			return temporal.NewApplicationError("the events could not be removed: "+err.Error(), ErrTypeDeletion)
+			return deletionError("the events could not be removed", err)
 		}
 	}
-	temporalClient := activity.GetClient(ctx)
-	_, err := temporalClient.WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
-		Namespace: activity.GetInfo(ctx).Namespace, WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: in.WorkflowID},
+	executions, err := chain(ctx, in.WorkflowID)
+	if err != nil {
+		return deletionError("the workflow could not be found", err)
+	}
+	// The current one is the last to go, since it leads to the others.
+	for _, runID := range slices.Backward(executions) {
+		if err := deleteExecution(ctx, in.WorkflowID, runID); err != nil {
+			return deletionError("the workflow could not be removed", err)
+		}
+	}
+	if len(executions) == 0 {
+		return nil
+	}
+	return temporal.NewApplicationError("Temporal has yet to remove the workflow", ErrTypeDeletion)
+}
+
+func deletionError(what string, err error) error {
+	return temporal.NewApplicationError(what+": "+err.Error(), ErrTypeDeletion)
+}
+
+// chain returns the run IDs of a workflow that went on as a new execution, the current one first. They are no more than a run has turns.
+// A workflow that is not there has none.
+func chain(ctx context.Context, workflowID string) ([]string, error) {
+	c := activity.GetClient(ctx)
+	current, err := c.DescribeWorkflowExecution(ctx, workflowID, "")
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var executions []string
+	for runID := current.GetWorkflowExecutionInfo().GetExecution().GetRunId(); runID != ""; {
+		started, err := c.GetWorkflowHistory(ctx, workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).Next()
+		if errors.As(err, &gone) {
+			break // as are those before it
+		}
+		if err != nil {
+			return nil, err
+		}
+		executions = append(executions, runID)
+		runID = started.GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
+	}
+	return executions, nil
+}
+
+func deleteExecution(ctx context.Context, workflowID, runID string) error {
+	_, err := activity.GetClient(ctx).WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
+		Namespace:         activity.GetInfo(ctx).Namespace,
+		WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID, RunId: runID},
 	})
 	var gone *serviceerror.NotFound
-	switch {
-	case errors.As(err, &gone):
+	if errors.As(err, &gone) {
 		return nil
-	case err != nil:
-		return temporal.NewApplicationError("the workflow could not be removed: "+err.Error(), ErrTypeDeletion)
-	default:
-		return temporal.NewApplicationError("Temporal has yet to remove the workflow", ErrTypeDeletion)
 	}
+	return err
 }

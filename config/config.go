@@ -171,11 +171,19 @@ type Limits struct {
 	ToolOutputToModel Bytes         `mapstructure:"tool_output_to_model"` // beyond it the model sees a cut text
 	RunTimeout        time.Duration `mapstructure:"run_timeout"`
 
+	History HistoryLimits `mapstructure:"history"`
+
 	// What one API key may use.
 	RequestsPerMinute int `mapstructure:"requests_per_minute"` // at one starter; 0 is no limit
 	RequestBurst      int `mapstructure:"request_burst"`       // how many of them at once
 	ConcurrentRuns    int `mapstructure:"concurrent_runs"`     // at all starters together; 0 is no limit
 	OpenRequests      int `mapstructure:"open_requests"`       // at one starter, streams and WebSockets among them
+}
+
+// HistoryLimits bounds the history of one execution in Temporal. A run goes on as a new execution with the first turn that ends beyond them.
+type HistoryLimits struct {
+	Events int   `mapstructure:"events"`
+	Bytes  Bytes `mapstructure:"bytes"`
 }
 
 // DiscoveryLimits bounds the listing of one MCP server's tools.
@@ -233,6 +241,7 @@ func Default() Config {
 			SchemaBytes:            64 * KiB,
 			ToolOutputToModel:      100 * KB,
 			RunTimeout:             24 * time.Hour,
+			History:                HistoryLimits{Events: 2500, Bytes: 2500 * KB},
 			RequestsPerMinute:      6000,
 			RequestBurst:           1000,
 			ConcurrentRuns:         1000,

@@ -116,7 +116,7 @@ func (s *Starter) begin(ctx context.Context, who identity.Principal, req *respon
 		never()
 		return nil, err
 	}
-	b.run, err = s.start(ctx, who, input, memo, req)
+	b.run, err = s.start(ctx, who, input, memo, req, response.CreatedAt)
 	var taken *serviceerror.WorkflowExecutionAlreadyStarted
 	var refused *refusal
 	switch {
@@ -134,8 +134,8 @@ func (s *Starter) begin(ctx context.Context, who identity.Principal, req *respon
 	return b, nil
 }
 
-// start begins the run. When it returns without an error, the run is Temporal's to finish.
-func (s *Starter) start(ctx context.Context, who identity.Principal, in workflows.ResponseInput, memo map[string]any, req *responses.Request) (client.WorkflowRun, error) {
+// start begins the run of a response that was created at a Unix time. When it returns without an error, the run is Temporal's to finish.
+func (s *Starter) start(ctx context.Context, who identity.Principal, in workflows.ResponseInput, memo map[string]any, req *responses.Request, created int64) (client.WorkflowRun, error) {
 	labels := make([]string, len(in.Servers))
 	for i, server := range in.Servers {
 		labels[i] = server.Label
@@ -165,6 +165,7 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 			workflows.Status.ValueSet(status),
 			workflows.Stored.ValueSet(req.Store),
 			workflows.Key.ValueSet(who.Key),
+			workflows.Created.ValueSet(time.Unix(created, 0)),
 		),
 	}
 	var run client.WorkflowRun

@@ -25,7 +25,7 @@ func (r *run) announce(ctx workflow.Context) error {
 	if err := workflow.SetQueryHandler(ctx, ProgressName, func() (Outcome, error) { return r.outcome(), nil }); err != nil {
 		return err
 	}
-	if !r.in.Background {
+	if !r.in.Background || r.in.Carried != nil {
 		return nil
 	}
 	return workflow.UpsertTypedSearchAttributes(ctx, Status.ValueSet(responses.ResponseInProgress))

@@ -264,6 +264,8 @@ func starterLimits(c config.Config) starter.Limits {
 			CallTimeout:            c.Limits.Call.Timeout,
 			CallAttempts:           int32(c.Limits.Call.Attempts),
 			Heartbeat:              c.Limits.Model.Heartbeat,
+			HistoryEvents:          c.Limits.History.Events,
+			HistoryBytes:           int(c.Limits.History.Bytes),
 		},
 	}
 }
