@@ -84,10 +84,12 @@ func (s *Starter) find(ctx context.Context, who identity.Principal, id string) (
 }
 
 func (s *Starter) envelope(ctx context.Context, d *client.WorkflowExecutionMetadata) (*envelope, error) {
-	e := &envelope{running: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	e := &envelope{created: d.WorkflowStartTime, running: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
 	e.status, _ = d.TypedSearchAttributes.GetKeyword(workflows.Status)
 	e.stored, _ = d.TypedSearchAttributes.GetBool(workflows.Stored)
-	e.created, _ = d.TypedSearchAttributes.GetTime(workflows.Created)
+	if created, ok := d.TypedSearchAttributes.GetTime(workflows.Created); ok {
+		e.created = created
+	}
 	return e, s.readMemo(ctx, d.WorkflowExecution.ID, d.Memo, e)
 }
 
