@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -143,7 +144,10 @@ func TestFullRunIsCancelled(t *testing.T) {
 // What was settled before the first turn is not handed over.
 func TestCarriedRunAnswersApprovalsOnce(t *testing.T) {
 	t.Parallel()
-	r := newRun(input("a"))
+	begun := input("a")
+	begun.Organization, begun.Background, begun.ConversationID, begun.Webhooks = "acme", true, "conv_1", []string{"ops"}
+	begun.Listed, begun.SequentialCalls, begun.InputFrom = []string{"b"}, true, 1
+	r := newRun(begun)
 	r.in.Approved, r.in.Denied = []Approved{{RequestID: "mcpr_1", Server: "a", Tool: "t", Arguments: value("{}")}}, []string{"mcpr_2"}
 	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
 	env.ExecuteWorkflow(func(ctx workflow.Context) error { return r.carryOn(ctx) })
@@ -155,11 +159,30 @@ func TestCarriedRunAnswersApprovalsOnce(t *testing.T) {
 	if err := converter.GetDefaultDataConverter().FromPayloads(again.Input, &in); err != nil {
 		t.Fatal(err)
 	}
-	if len(in.Approved) > 0 || len(in.Denied) > 0 || in.Carried == nil || in.Input.Len() != 1 || in.ResponseID != "resp_1" {
-		t.Errorf("it hands over %+v", in)
-	}
 	if s := newRun(in).status; s != responses.ResponseInProgress {
 		t.Errorf("the next execution begins as %s", s)
+	}
+	want := r.in
+	want.Approved, want.Denied = nil, nil
+	want.Carried = &Carried{Version: 1, Conversation: r.transcript}
+	if diff := gocmp.Diff(want, in); diff != "" {
+		t.Errorf("the next execution gets (-want +got):\n%s", diff)
+	}
+}
+
+// A release that does not know what it finds must not go on with it.
+func TestCarriedByALaterRelease(t *testing.T) {
+	t.Parallel()
+	s := &script{t: t}
+	in := input("a")
+	in.Carried = &Carried{Version: carriedVersion + 1, Conversation: in.Input, Turn: 1}
+	_, err := s.runIn(s.environment(), in)
+	var panicked *temporal.PanicError // with which a worker fails the task and not the run
+	if !errors.As(err, &panicked) || !strings.Contains(err.Error(), "start a worker of that release") {
+		t.Errorf("it ended with %v", err)
+	}
+	if len(s.asked) > 0 || len(s.calls) > 0 {
+		t.Errorf("it made %d turns and %d calls", len(s.asked), len(s.calls))
 	}
 }
 

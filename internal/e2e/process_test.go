@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -61,14 +62,18 @@ func runSuite(m *testing.M) (err error) {
 }
 
 // perdure is the path of the program under test, built with the race detector once for all tests.
-var perdure = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(suite.dir, "perdure")
-	out, err := exec.Command("go", "build", "-race", "-o", binary, "perdure/cmd/perdure").CombinedOutput()
+var perdure = sync.OnceValues(func() (string, error) { return build("perdure") })
+
+// build builds the program under a name.
+func build(name string, flags ...string) (string, error) {
+	binary := filepath.Join(suite.dir, name)
+	args := slices.Concat([]string{"build", "-race", "-o", binary}, flags, []string{"perdure/cmd/perdure"})
+	out, err := exec.Command("go", args...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("build perdure: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return binary, nil
-})
+}
 
 // process is a running program.
 type process struct {
@@ -102,6 +107,11 @@ func startPerdure(env []string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	return startBuild(binary, env, args...)
+}
+
+// startBuild is startPerdure for a program that [build] has made.
+func startBuild(binary string, env []string, args ...string) (*process, error) {
 	// By default a program with the race detector waits for a second before it ends.
 	return startProcess("perdure "+args[0], binary, append(env, "GORACE=atexit_sleep_ms=0"), args...)
 }

@@ -59,6 +59,8 @@ type stackOptions struct {
 	// Header is the name of an environment variable whose value the provider wants as X-Canary.
 	Header string
 	Env    []string // more of the environment, before which the stack's own has to stand back
+	// Program returns the path of the program, if it is not the one that all share.
+	Program func() (string, error)
 }
 
 // configuration is a file that holds no secrets: those are in the environment.
@@ -196,12 +198,25 @@ func (s *stack) dataDir() string    { return filepath.Join(s.dir, "data") }
 
 // start runs a command of perdure with the stack's configuration.
 func (s *stack) start(args ...string) (*process, error) {
+	program := perdure
+	if s.options.Program != nil {
+		program = s.options.Program
+	}
+	binary, err := program()
+	if err != nil {
+		return nil, err
+	}
+	return s.startBuild(binary, args...)
+}
+
+// startBuild is start for a program that [build] has made.
+func (s *stack) startBuild(binary string, args ...string) (*process, error) {
 	env := []string{
 		"PERDURE_CONFIG=" + s.configFile(), "PERDURE_TEMPORAL_TASK_QUEUE=" + s.queue, "PERDURE_DATA_DIR=" + s.dataDir(),
 		"TEMPORAL_ADDRESS=" + s.options.Temporal, "PERDURE_EVENTS_URL=" + cmp.Or(s.options.Events, suite.events.URL()),
 		"E2E_API_KEY=" + apiKey, "E2E_OTHER_API_KEY=" + otherKey, "E2E_MODEL_KEY=" + modelKey,
 	}
-	p, err := startPerdure(append(env, s.options.Env...), args...) // of two values the last one counts
+	p, err := startBuild(binary, append(env, s.options.Env...), args...) // of two values the last one counts
 	if err == nil {
 		s.processes = append(s.processes, p)
 	}
