@@ -3,9 +3,10 @@ package activities
 import (
 	"context"
 	"errors"
-	"strings"
+	"slices"
 
 	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
@@ -19,65 +20,73 @@ type DeleteInput struct {
 	WorkflowID string `json:"workflow_id"`
 }
 
-// Delete removes a workflow with its history, ending it if it is under way, and then the values that it owned and the events of a
+// Delete removes a workflow with its histories, ending it if it is under way, and then the values that it owned and the events of a
 // response. Its error says that it is not gone yet, and has the type [ErrTypeDeletion].
 func (a *Activities) Delete(ctx context.Context, in DeleteInput) error {
 	if responses.IsResponseID(in.WorkflowID) {
 		if err := a.Events.Delete(ctx, in.WorkflowID); err != nil {
-			return temporal.NewApplicationError("the events could not be removed: "+err.Error(), ErrTypeDeletion)
+			return deletionError("the events could not be removed", err)
 		}
 	}
-	executions, err := executionsOf(ctx, in.WorkflowID)
+	executions, err := chain(ctx, in.WorkflowID)
 	if err != nil {
-		return temporal.NewApplicationError("the runs of the workflow could not be listed: "+err.Error(), ErrTypeDeletion)
+		return deletionError("the workflow could not be found", err)
 	}
-	// The latest may not be listed yet.
-	executions = append(executions, &commonpb.WorkflowExecution{WorkflowId: in.WorkflowID})
-	left := 0
-	for _, e := range executions {
-		_, err := activity.GetClient(ctx).WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
-			Namespace: activity.GetInfo(ctx).Namespace, WorkflowExecution: e,
-		})
-		var gone *serviceerror.NotFound
-		switch {
-		case errors.As(err, &gone):
-		case err != nil:
-			return temporal.NewApplicationError("the workflow could not be removed: "+err.Error(), ErrTypeDeletion)
-		default:
-			left++
+	// The current one is the last to go, since it leads to the others.
+	for _, runID := range slices.Backward(executions) {
+		if err := deleteExecution(ctx, in.WorkflowID, runID); err != nil {
+			return deletionError("the workflow could not be removed", err)
 		}
 	}
-	if left > 0 {
+	if len(executions) > 0 {
 		return temporal.NewApplicationError("Temporal has yet to remove the workflow", ErrTypeDeletion)
 	}
 	// Nothing reads them any more. What a step that was cut off still writes is left to the sweep.
 	if err := a.Blobs.Remove(ctx, in.WorkflowID); err != nil {
-		return temporal.NewApplicationError("the values could not be removed: "+err.Error(), ErrTypeDeletion)
+		return deletionError("the values could not be removed", err)
 	}
 	return nil
 }
 
-// executionsOf lists the runs of a workflow that visibility knows of: one that continued as new has several, each with a history.
-func executionsOf(ctx context.Context, workflowID string) ([]*commonpb.WorkflowExecution, error) {
-	var executions []*commonpb.WorkflowExecution
-	request := &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: activity.GetInfo(ctx).Namespace, Query: "WorkflowId = " + quoted(workflowID),
+func deletionError(what string, err error) error {
+	return temporal.NewApplicationError(what+": "+err.Error(), ErrTypeDeletion)
+}
+
+// chain returns the run IDs of a workflow that went on as a new execution, the current one first. They are no more than a run has turns.
+// A workflow that is not there has none.
+func chain(ctx context.Context, workflowID string) ([]string, error) {
+	c := activity.GetClient(ctx)
+	current, err := c.DescribeWorkflowExecution(ctx, workflowID, "")
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return nil, nil
 	}
-	for {
-		page, err := activity.GetClient(ctx).WorkflowService().ListWorkflowExecutions(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	var executions []string
+	for runID := current.GetWorkflowExecutionInfo().GetExecution().GetRunId(); runID != ""; {
+		started, err := c.GetWorkflowHistory(ctx, workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).Next()
+		if errors.As(err, &gone) {
+			break // as are those before it
+		}
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range page.GetExecutions() {
-			executions = append(executions, e.GetExecution())
-		}
-		if request.NextPageToken = page.GetNextPageToken(); len(request.NextPageToken) == 0 {
-			return executions, nil
-		}
+		executions = append(executions, runID)
+		runID = started.GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
 	}
+	return executions, nil
 }
 
-// quoted is a string in a query of visibility.
-func quoted(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+func deleteExecution(ctx context.Context, workflowID, runID string) error {
+	_, err := activity.GetClient(ctx).WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
+		Namespace:         activity.GetInfo(ctx).Namespace,
+		WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID, RunId: runID},
+	})
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return nil
+	}
+	return err
 }

@@ -111,3 +111,8 @@ func visible(ctx context.Context, ids []string) (map[string]bool, error) {
 	}
 	return seen, nil
 }
+
+// quoted is a string in a query of visibility.
+func quoted(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}

@@ -176,11 +176,19 @@ type Limits struct {
 	RunTimeout        time.Duration `mapstructure:"run_timeout"`
 	Patience          time.Duration `mapstructure:"patience"` // with what is away: see example.yaml
 
+	History HistoryLimits `mapstructure:"history"`
+
 	// What one API key may use.
 	RequestsPerMinute int `mapstructure:"requests_per_minute"` // at one starter; 0 is no limit
 	RequestBurst      int `mapstructure:"request_burst"`       // how many of them at once
 	ConcurrentRuns    int `mapstructure:"concurrent_runs"`     // at all starters together; 0 is no limit
 	OpenRequests      int `mapstructure:"open_requests"`       // at one starter, streams and WebSockets among them
+}
+
+// HistoryLimits bounds the history of one execution in Temporal. A run goes on as a new execution with the first turn that ends beyond them.
+type HistoryLimits struct {
+	Events int   `mapstructure:"events"`
+	Bytes  Bytes `mapstructure:"bytes"`
 }
 
 // DiscoveryLimits bounds the listing of one MCP server's tools.
@@ -241,6 +249,7 @@ func Default() Config {
 			ToolOutputToModel:      100 * KB,
 			RunTimeout:             24 * time.Hour,
 			Patience:               10 * time.Minute,
+			History:                HistoryLimits{Events: 2500, Bytes: 2500 * KB},
 			RequestsPerMinute:      6000,
 			RequestBurst:           1000,
 			ConcurrentRuns:         1000,

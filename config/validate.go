@@ -193,6 +193,8 @@ func (l Limits) validate(v *validation) {
 		{"call_bytes", int64(l.CallBytes), 1},
 		{"schema_bytes", int64(l.SchemaBytes), 1},
 		{"tool_output_to_model", int64(l.ToolOutputToModel), 1},
+		{"history.events", int64(l.History.Events), 1},
+		{"history.bytes", int64(l.History.Bytes), 1},
 	} {
 		v.atLeast("limits."+count.path, count.n, count.min)
 	}
@@ -210,6 +212,7 @@ func (l Limits) validate(v *validation) {
 		v.positive("limits."+d.path, d.value)
 	}
 	l.validateAdmission(v)
+	l.History.validate(v)
 	if l.MaxSteps > l.MaxStepsCap {
 		v.report("limits.max_steps", "is more than limits.max_steps_cap (%d): raise the cap or lower it", l.MaxStepsCap)
 	}
@@ -218,5 +221,20 @@ func (l Limits) validate(v *validation) {
 	}
 	if longest := max(l.Discovery.Timeout, l.Model.Timeout, l.Call.Timeout); l.RunTimeout < longest {
 		v.report("limits.run_timeout", "must not be shorter than the timeout of one step (%v)", longest)
+	}
+}
+
+// The longest history that a run may ask for leaves Temporal's own limits, 51,200 events and 50 MiB, room for the steps of a turn.
+const (
+	maxHistoryEvents = 40_000
+	maxHistoryBytes  = 32 * MiB
+)
+
+func (h HistoryLimits) validate(v *validation) {
+	if h.Events > maxHistoryEvents {
+		v.report("limits.history.events", "must be at most %d: Temporal ends runs with longer histories", maxHistoryEvents)
+	}
+	if h.Bytes > maxHistoryBytes {
+		v.report("limits.history.bytes", "must be at most %v: Temporal ends runs with larger histories", maxHistoryBytes)
 	}
 }

@@ -190,8 +190,8 @@ func (s *Starter) takeRun(ctx context.Context, who identity.Principal, id string
 // countRuns counts the runs of a key that began before a time, of this deployment: it is the one with our task queue. Of a run that
 // went on as a new execution, only the last one is running.
 func (s *Starter) countRuns(ctx context.Context, who identity.Principal, before time.Time) (int, error) {
-	query := fmt.Sprintf("WorkflowType = '%s' AND TaskQueue = '%s' AND %s = '%s' AND ExecutionStatus = 'Running' AND StartTime < '%s'",
-		workflows.ResponseName, s.TaskQueue, workflows.Key.GetName(), who.Key, before.UTC().Format(time.RFC3339Nano))
+	query := fmt.Sprintf("WorkflowType = '%s' AND TaskQueue = '%s' AND %s = '%s' AND ExecutionStatus = 'Running' AND %s < '%s'",
+		workflows.ResponseName, s.TaskQueue, workflows.Key.GetName(), who.Key, workflows.Created.GetName(), before.UTC().Format(time.RFC3339Nano))
 	counted, err := s.Temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: s.Namespace, Query: query})
 	return int(counted.GetCount()), err
 }

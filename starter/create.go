@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -102,7 +101,8 @@ func (s *Starter) admit(ctx context.Context, who identity.Principal, req *respon
 // begin starts a run that goes on with what was before.
 func (s *Starter) begin(ctx context.Context, who identity.Principal, req *responses.Request, before before, c call) (*begun, error) {
 	id := responseID(who, c.key)
-	response := newResponse(req, c.dialect, id, time.Now())
+	now := time.Now()
+	response := newResponse(req, c.dialect, id, now)
 	b := &begun{response: response, stream: req.Stream, independent: req.Background || c.key != ""}
 	never, err := s.takeRun(ctx, who, id)
 	if err != nil {
@@ -119,7 +119,7 @@ func (s *Starter) begin(ctx context.Context, who identity.Principal, req *respon
 		return nil, err
 	}
 	b.size = size
-	b.run, err = s.start(ctx, who, input, memo, req)
+	b.run, err = s.start(ctx, who, input, memo, req, now)
 	var taken *serviceerror.WorkflowExecutionAlreadyStarted
 	var refused *refusal
 	switch {
@@ -137,8 +137,8 @@ func (s *Starter) begin(ctx context.Context, who identity.Principal, req *respon
 	return b, nil
 }
 
-// start begins the run. When it returns without an error, the run is Temporal's to finish.
-func (s *Starter) start(ctx context.Context, who identity.Principal, in workflows.ResponseInput, memo map[string]any, req *responses.Request) (client.WorkflowRun, error) {
+// start begins the run of a response. When it returns without an error, the run is Temporal's to finish.
+func (s *Starter) start(ctx context.Context, who identity.Principal, in workflows.ResponseInput, memo map[string]any, req *responses.Request, created time.Time) (client.WorkflowRun, error) {
 	labels := make([]string, len(in.Servers))
 	for i, server := range in.Servers {
 		labels[i] = server.Label
@@ -157,7 +157,7 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		// Where the worker shares this process, the first step starts without a round trip through the server's queues.
 		EnableEagerStart: true,
-		StaticSummary:    summary(in.Models[0], labels),
+		StaticSummary:    in.Summary(),
 		Priority:         priority(who, in.Background),
 		Memo:             memo,
 		TypedSearchAttributes: temporal.NewSearchAttributes(
@@ -168,6 +168,7 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 			workflows.Status.ValueSet(status),
 			workflows.Stored.ValueSet(req.Store),
 			workflows.Key.ValueSet(who.Key),
+			workflows.Created.ValueSet(created),
 		),
 	}
 	var run client.WorkflowRun
@@ -180,13 +181,6 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 		return nil, fmt.Errorf("start the run (does the namespace have the search attributes that \"perdure migrate\" adds?): %w", err)
 	}
 	return run, err
-}
-
-func summary(model string, labels []string) string {
-	if len(labels) == 0 {
-		return model
-	}
-	return model + " · " + strings.Join(labels, ", ")
 }
 
 // answerWhenDone waits for the run and answers with what it came to.

@@ -36,7 +36,7 @@ type envelope struct {
 	fingerprint string
 	stored      bool
 	status      string // the last that the run announced
-	started     time.Time
+	created     time.Time
 	running     bool
 }
 
@@ -85,9 +85,12 @@ func (s *Starter) find(ctx context.Context, who identity.Principal, id string) (
 }
 
 func (s *Starter) envelope(ctx context.Context, d *client.WorkflowExecutionMetadata) (*envelope, error) {
-	e := &envelope{started: d.WorkflowStartTime, running: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	e := &envelope{created: d.WorkflowStartTime, running: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
 	e.status, _ = d.TypedSearchAttributes.GetKeyword(workflows.Status)
 	e.stored, _ = d.TypedSearchAttributes.GetBool(workflows.Stored)
+	if created, ok := d.TypedSearchAttributes.GetTime(workflows.Created); ok {
+		e.created = created
+	}
 	return e, s.readMemo(ctx, d.WorkflowExecution.ID, d.Memo, e)
 }
 

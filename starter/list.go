@@ -135,6 +135,8 @@ func listQuery(params url.Values, who identity.Principal) (string, error) {
 		"WorkflowType = '" + workflows.ResponseName + "'",
 		workflows.Organization.GetName() + " = " + quoted(who.Organization),
 		workflows.Stored.GetName() + " = true",
+		// Of a run that went on as a new execution, the last one stands for all.
+		"ExecutionStatus != 'ContinuedAsNew'",
 	}
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		value := params.Get(name)
@@ -157,7 +159,7 @@ func listQuery(params url.Values, who identity.Principal) (string, error) {
 				return "", responses.Invalid(name, "must be a time in seconds since 1970")
 			}
 			comparison := map[string]string{"created_after": ">=", "created_before": "<"}[name]
-			terms = append(terms, fmt.Sprintf("StartTime %s '%s'", comparison, time.Unix(seconds, 0).UTC().Format(time.RFC3339)))
+			terms = append(terms, fmt.Sprintf("%s %s '%s'", workflows.Created.GetName(), comparison, time.Unix(seconds, 0).UTC().Format(time.RFC3339)))
 		case name == "limit", name == "page":
 		default:
 			return "", responses.Invalid(name, "unknown parameter; a list takes created_after, created_before, limit, model, page, "+
@@ -209,18 +211,22 @@ func (s *Starter) listEntry(ctx context.Context, info *workflowpb.WorkflowExecut
 		return listEntry{}, err
 	}
 	entry := listEntry{
-		ID: info.GetExecution().GetWorkflowId(), Object: "response", CreatedAt: info.GetStartTime().GetSeconds(),
+		ID: info.GetExecution().GetWorkflowId(), Object: "response",
 		Status: e.response.Status, Model: e.response.Model, Background: e.response.Background,
 		PreviousResponseID: e.response.PreviousResponseID, Metadata: e.response.Metadata,
 	}
+	created := info.GetStartTime().AsTime()
 	attributes := info.GetSearchAttributes().GetIndexedFields() // which are never encrypted
-	for name, into := range map[string]*string{workflows.Status.GetName(): &entry.Status, workflows.Model.GetName(): &entry.Model} {
+	for name, into := range map[string]any{
+		workflows.Status.GetName(): &entry.Status, workflows.Model.GetName(): &entry.Model, workflows.Created.GetName(): &created,
+	} {
 		if payload, ok := attributes[name]; ok {
 			if err := converter.GetDefaultDataConverter().FromPayload(payload, into); err != nil {
 				return listEntry{}, err
 			}
 		}
 	}
+	entry.CreatedAt = created.Unix()
 	if !e.running && (entry.Status == responses.ResponseQueued || entry.Status == responses.ResponseInProgress) {
 		entry.Status = responses.ResponseFailed
 	}

@@ -58,7 +58,7 @@ func TestLargeBodyOfGet(t *testing.T) {
 
 func TestListQuery(t *testing.T) {
 	t.Parallel()
-	const all = "WorkflowType = 'Response' AND PerdureOrganization = 'acme' AND PerdureStored = true"
+	const all = "WorkflowType = 'Response' AND PerdureOrganization = 'acme' AND PerdureStored = true AND ExecutionStatus != 'ContinuedAsNew'"
 	tests := []struct{ params, want, param string }{
 		{"", all, ""},
 		{"limit=5&page=abc", all, ""},
@@ -68,7 +68,7 @@ func TestListQuery(t *testing.T) {
 		{"status=failed", all + " AND (PerdureStatus = 'failed' OR ExecutionStatus = 'Terminated' OR ExecutionStatus = 'TimedOut')", ""},
 		{
 			"created_after=0&created_before=86400",
-			all + " AND StartTime >= '1970-01-01T00:00:00Z' AND StartTime < '1970-01-02T00:00:00Z'", "",
+			all + " AND PerdureCreated >= '1970-01-01T00:00:00Z' AND PerdureCreated < '1970-01-02T00:00:00Z'", "",
 		},
 		{"status=done", "", "status"},
 		{"created_after=yesterday", "", "created_after"},

@@ -27,7 +27,7 @@ func (s *Starter) streamRun(w http.ResponseWriter, r *http.Request, b *begun) er
 
 // streamStored answers with the events of a stored response, after the given one.
 func (s *Starter) streamStored(w http.ResponseWriter, r *http.Request, e *envelope, after int) error {
-	if age := time.Since(e.started); age > s.EventAge {
+	if age := time.Since(e.created); age > s.EventAge {
 		return responses.Invalid("stream", "the events of this response are no longer kept: it began more than %v ago; poll it with GET, "+
 			"without stream", s.EventAge)
 	}

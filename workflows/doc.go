@@ -26,6 +26,14 @@
 // The conversation travels as a [transcript.Transcript], so that history grows with the number of steps and not with its square.
 // Settings that all turns share are one blob. Secrets travel sealed. Item IDs derive from the response ID and a counter.
 //
+// # Runs with long histories
+//
+// After a turn that was not the last, a run whose history has grown past [Limits.HistoryEvents] or [Limits.HistoryBytes] continues as
+// new: it goes on as another execution with the same workflow ID. [Carried] is what it hands over; the rest of its input stays as it
+// was. Nothing begins again with that: items, turns, attempts and calls are counted on, servers are not listed again, approvals are not
+// claimed again, and the time for the whole run is not prolonged. Nothing is under way at that point, and a cancellation that has
+// arrived is obeyed before. See docs/decisions/0014-runs-that-go-on-as-new.md.
+//
 // # How a run ends
 //
 // A run that completes, or is incomplete, returns an [Outcome]. One that fails returns an application error of type [ErrTypeFailed]
@@ -34,6 +42,7 @@
 //
 // # Versioning
 //
-// testdata/histories holds runs of released versions, which a test replays. A change that breaks one needs workflow.GetVersion, or
-// a reason in docs/decisions. Workers with versions keep a run on the code on which it began; see docs/deploying.md.
+// testdata/histories holds runs of released versions, and testdata/carried executions that went on with one, which a test replays. A
+// change that breaks one needs workflow.GetVersion, or a reason in docs/decisions. Workers with versions keep a run on the code on which
+// it began; see docs/deploying.md.
 package workflows

@@ -35,6 +35,8 @@ var (
 	Status  = temporal.NewSearchAttributeKeyKeyword("PerdureStatus")
 	// Stored is false for a run whose response is not to be retrieved or listed.
 	Stored = temporal.NewSearchAttributeKeyBool("PerdureStored")
+	// Created is when the response was created. The start time of an execution is another one once the run has gone on as a new execution.
+	Created = temporal.NewSearchAttributeKeyTime("PerdureCreated")
 )
 
 // ResponseInput starts a run.
@@ -70,6 +72,8 @@ type ResponseInput struct {
 	SequentialCalls bool `json:"sequential_calls,omitempty"`
 
 	Limits Limits `json:"limits"`
+	// Carried is set for an execution that goes on where an earlier one of the same run has stopped.
+	Carried *Carried `json:"carried,omitempty"`
 }
 
 // Approved is an MCP call that the client approved.
@@ -101,6 +105,10 @@ type Limits struct {
 	// Patience is how long a run waits for what is away, without counting attempts: the last of its models, and, if nobody waits for
 	// the run, MCP servers.
 	Patience time.Duration `json:"patience,omitempty"`
+	// HistoryEvents and HistoryBytes are how long the history of one execution may get before the run goes on as a new one. It can get
+	// longer by the steps of one turn.
+	HistoryEvents int `json:"history_events,omitempty"`
+	HistoryBytes  int `json:"history_bytes,omitempty"`
 }
 
 // Outcome is what a run came to.

@@ -12,7 +12,22 @@ import (
 
 // tell shows an operator, in the Temporal Web UI, what the run is doing.
 func (r *run) tell(ctx workflow.Context, doing string) {
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s**\n\n%s", doing, r.counts()))
+	text := fmt.Sprintf("**%s**\n\n%s", doing, r.counts())
+	if r.in.Carried != nil {
+		// Temporal does not pass the summary of an execution on to the next.
+		text += "\n\n" + r.in.Summary() + " · went on from an earlier execution, whose history was full"
+	}
+	workflow.SetCurrentDetails(ctx, text)
+}
+
+// Summary says in a line what a run is: its first model and its MCP servers.
+func (in *ResponseInput) Summary() string {
+	text, separator := in.Models[0], " · "
+	for _, server := range in.Servers {
+		text += separator + server.Label
+		separator = ", "
+	}
+	return text
 }
 
 func (r *run) counts() string {
@@ -25,7 +40,7 @@ func (r *run) announce(ctx workflow.Context) error {
 	if err := workflow.SetQueryHandler(ctx, ProgressName, func() (Outcome, error) { return r.outcome(), nil }); err != nil {
 		return err
 	}
-	if !r.in.Background {
+	if !r.in.Background || r.in.Carried != nil {
 		return nil
 	}
 	return workflow.UpsertTypedSearchAttributes(ctx, Status.ValueSet(responses.ResponseInProgress))

@@ -3,6 +3,7 @@ package workflows
 import (
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,13 +12,17 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-const minHistories = 8
+// How many runs there are at least, and how many executions that go on with one.
+const (
+	minHistories = 9
+	minCarried   = 2
+)
 
 // TestReplay replays runs that earlier versions have made. To add one, see TestRecordHistories in internal/e2e.
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	for _, file := range histories(t) {
-		t.Run(filepath.Base(file), func(t *testing.T) {
+	for _, file := range slices.Concat(histories(t), carried(t)) {
+		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			if err := replay(Response, file); err != nil {
 				t.Error(err)
@@ -39,23 +44,37 @@ func TestReplayOfConversations(t *testing.T) {
 // TestReplayFindsChanges: a replay that passes proves something only if a changed workflow would not.
 func TestReplayFindsChanges(t *testing.T) {
 	t.Parallel()
-	changes := map[string]func(workflow.Context, ResponseInput) (Outcome, error){
-		"it waits first": func(ctx workflow.Context, in ResponseInput) (Outcome, error) {
+	changes := map[string]struct {
+		files []string // that show it
+		run   func(workflow.Context, ResponseInput) (Outcome, error)
+	}{
+		"it waits first": {slices.Concat(histories(t), carried(t)), func(ctx workflow.Context, in ResponseInput) (Outcome, error) {
 			if err := workflow.Sleep(ctx, time.Second); err != nil {
 				return Outcome{}, err
 			}
 			return Response(ctx, in)
-		},
-		"it does not list the servers": func(ctx workflow.Context, in ResponseInput) (Outcome, error) {
+		}},
+		"it does not list the servers": {histories(t), func(ctx workflow.Context, in ResponseInput) (Outcome, error) {
 			in.Servers = nil
 			return Response(ctx, in)
+		}},
+		"it begins again": {carried(t), func(ctx workflow.Context, in ResponseInput) (Outcome, error) {
+			in.Carried = nil
+			return Response(ctx, in)
+		}},
+		"it does not go on as a new execution": {
+			[]string{"testdata/histories/continued.json", "testdata/carried/continued.json"},
+			func(ctx workflow.Context, in ResponseInput) (Outcome, error) {
+				in.Limits.HistoryEvents = 0
+				return Response(ctx, in)
+			},
 		},
 	}
-	for name, changed := range changes {
+	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, file := range histories(t) {
-				if err := replay(changed, file); err == nil {
+			for _, file := range change.files {
+				if err := replay(change.run, file); err == nil {
 					t.Errorf("%s: the change was not found", file)
 				}
 			}
@@ -63,14 +82,26 @@ func TestReplayFindsChanges(t *testing.T) {
 	}
 }
 
+// histories are those of runs as they begin.
 func histories(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("testdata/histories/*.json")
+	return recorded(t, "histories", minHistories)
+}
+
+// carried are the histories of executions that go on with a run.
+func carried(t *testing.T) []string {
+	t.Helper()
+	return recorded(t, "carried", minCarried)
+}
+
+func recorded(t *testing.T, dir string, least int) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/" + dir + "/*.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) < minHistories {
-		t.Fatalf("found %d histories, want at least %d", len(files), minHistories)
+	if len(files) < least {
+		t.Fatalf("found %d %s, want at least %d", len(files), dir, least)
 	}
 	return files
 }

@@ -19,6 +19,9 @@ func Response(ctx workflow.Context, in ResponseInput) (Outcome, error) {
 		return Outcome{}, err
 	}
 	err := r.run(ctx)
+	if workflow.IsContinueAsNewError(err) {
+		return Outcome{}, err
+	}
 	return r.end(ctx, err)
 }
 
@@ -53,18 +56,17 @@ func newRun(in ResponseInput) *run {
 		r.retry[s.Label], s.Retry = s.Retry, activities.RetryPolicy{}
 		r.servers[s.Label] = s
 	}
+	if in.Carried != nil {
+		r.resume(in.Carried)
+	}
 	return r
 }
 
 func (r *run) run(ctx workflow.Context) error {
-	if err := r.claimAnswers(ctx); err != nil {
-		return err
-	}
-	if err := r.discover(ctx); err != nil {
-		return err
-	}
-	if err := r.callApproved(ctx); err != nil {
-		return err
+	if r.in.Carried == nil {
+		if err := r.prepare(ctx); err != nil {
+			return err
+		}
 	}
 	for {
 		answer, err := r.modelTurn(ctx)
@@ -78,7 +80,21 @@ func (r *run) run(ctx workflow.Context) error {
 		if r.finished(answer) {
 			return nil
 		}
+		if r.full(ctx) {
+			return r.carryOn(ctx)
+		}
 	}
+}
+
+// prepare makes the steps that come before the first turn.
+func (r *run) prepare(ctx workflow.Context) error {
+	if err := r.claimAnswers(ctx); err != nil {
+		return err
+	}
+	if err := r.discover(ctx); err != nil {
+		return err
+	}
+	return r.callApproved(ctx)
 }
 
 // finished decides whether the turn was the last, and with which status.

@@ -255,6 +255,8 @@ func starterLimits(c config.Config) starter.Limits {
 			CallAttempts:           int32(c.Limits.Call.Attempts),
 			Heartbeat:              c.Limits.Model.Heartbeat,
 			Patience:               min(c.Limits.Patience, c.Limits.RunTimeout),
+			HistoryEvents:          c.Limits.History.Events,
+			HistoryBytes:           int(c.Limits.History.Bytes),
 		},
 	}
 }

@@ -20,6 +20,8 @@
 //	cancel_test.go     runs that are cancelled, and clients that leave
 //	idempotency_test.go, chain_test.go, approval_test.go, tenancy_test.go, list_test.go, webhook_test.go
 //	                   what their names say
+//	continued_test.go  runs whose history is full
+//	size_test.go       the largest that is allowed, and what it costs
 //	recording_test.go  no test: it records the histories that package workflows replays
 //
 // # Scenarios

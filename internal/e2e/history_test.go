@@ -20,10 +20,15 @@ import (
 	"perdure/workflows"
 )
 
-// history returns everything that Temporal keeps of a run.
+// history returns everything that Temporal keeps of a run, or of its last execution.
 func (s *stack) history(ctx context.Context, id string) (*historypb.History, error) {
+	return s.historyOf(ctx, id, "")
+}
+
+// historyOf is the history of one execution of a run.
+func (s *stack) historyOf(ctx context.Context, id, runID string) (*historypb.History, error) {
 	h := &historypb.History{}
-	events := s.temporal.GetWorkflowHistory(ctx, id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := s.temporal.GetWorkflowHistory(ctx, id, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
 		if err != nil {
@@ -70,7 +75,13 @@ func (s *stack) payloads(t *testing.T) converter.DataConverter {
 // checkReplay replays a run that has ended: the workflow must decide the same once more.
 func checkReplay(t *testing.T, s *stack, id string) {
 	t.Helper()
-	h, err := s.history(t.Context(), id)
+	checkReplayOf(t, s, id, "")
+}
+
+// checkReplayOf replays one execution of a run.
+func checkReplayOf(t *testing.T, s *stack, id, runID string) {
+	t.Helper()
+	h, err := s.historyOf(t.Context(), id, runID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -150,6 +150,39 @@ webhooks:
 	s.recordHistory(t, conversation, "../../workflows/testdata/conversations/two_runs.json")
 }
 
+// TestRecordContinued records a run that goes on as a new execution.
+func TestRecordContinued(t *testing.T) {
+	if !*record {
+		t.Skip("pass -record to record histories anew")
+	}
+	server := mcptest.NewHostile()
+	call := modeltest.Calls(modeltest.Call{Name: "a__t", Arguments: "{}"})
+	model := modeltest.New(call, call, modeltest.Text("done"))
+	t.Cleanup(func() {
+		if err := model.Close(); err != nil {
+			t.Error(err)
+		}
+		server.Close()
+	})
+	s := ownStack(t, stackOptions{Temporal: temporaldevtest.Address(t), Model: model.URL(), Settings: shortHistories})
+	a, err := s.respond(t.Context(), `{"input": "x", "tools": [{"type": "mcp", "server_label": "a", "server_url": "`+server.URL()+`", "authorization": "`+canary+`"}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := a.decode(t).ID
+	all := s.executions(t, id)
+	if len(all) != 3 {
+		t.Fatalf("the run has %d executions, want 3", len(all))
+	}
+	for i, file := range []string{historiesDir + "/continued.json", "../../workflows/testdata/carried/continued.json", "../../workflows/testdata/carried/done.json"} {
+		history, err := s.historyOf(t.Context(), id, runOf(all[i]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeHistory(t, file, history)
+	}
+}
+
 // recordHistory writes the history of a workflow as it is now.
 func (s *stack) recordHistory(t *testing.T, id, file string) {
 	t.Helper()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	commonpb "go.temporal.io/api/common/v1"
@@ -55,14 +56,20 @@ func TestTemporalView(t *testing.T) {
 		t.Fatal(err)
 	}
 	info := described.GetWorkflowExecutionInfo()
-	if got := info.GetType().GetName(); got != "Response" || info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
-		t.Errorf("the run is shown as a %s that is %s", got, info.GetStatus())
+	if kind := info.GetType().GetName(); kind != "Response" || info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+		t.Errorf("the run is shown as a %s that is %s", kind, info.GetStatus())
 	}
 	wantAttributes := map[string]any{
 		"PerdureOrganization": organization, "PerdureUser": user, "PerdureKey": user, "PerdureModel": model,
 		"PerdureServers": []any{"github"}, "PerdureStatus": "completed", "PerdureStored": true,
 	}
-	if diff := cmp.Diff(wantAttributes, attributes(t, info.GetSearchAttributes())); diff != "" {
+	got := attributes(t, info.GetSearchAttributes())
+	created, err := time.Parse(time.RFC3339, fmt.Sprint(got["PerdureCreated"]))
+	if age := info.GetStartTime().AsTime().Sub(created); err != nil || age < 0 || age > startTimeout {
+		t.Errorf("PerdureCreated is %v, %v before the start: %v", got["PerdureCreated"], age, err)
+	}
+	delete(got, "PerdureCreated")
+	if diff := cmp.Diff(wantAttributes, got); diff != "" {
 		t.Errorf("search attributes (-want +got):\n%s", diff)
 	}
 	wantDetails := "**completed**\n\nturn 2 of 10 · 1 MCP calls · 3 items · 22 tokens in, 14 out"

@@ -33,6 +33,7 @@ type Server struct {
 	mu       sync.Mutex
 	arrived  chan struct{} // closed and replaced whenever a request arrives
 	requests []Request
+	forgets  bool
 	faults   []error
 }
 
@@ -101,6 +102,14 @@ func (s *Server) Close() error {
 	return errors.Join(faults...)
 }
 
+// Forget has the server keep nothing of the requests to come but their number: a test of large ones has no memory for them.
+func (s *Server) Forget() *Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgets = true
+	return s
+}
+
 // Requests returns the requests so far, in the order of their arrival.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
@@ -136,7 +145,11 @@ func (s *Server) record(r Request) Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.N = len(s.requests)
-	s.requests = append(s.requests, r)
+	if s.forgets {
+		s.requests = append(s.requests, Request{N: r.N})
+	} else {
+		s.requests = append(s.requests, r)
+	}
 	close(s.arrived)
 	s.arrived = make(chan struct{})
 	return r

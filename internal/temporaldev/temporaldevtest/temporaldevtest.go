@@ -24,7 +24,7 @@ const (
 func searchAttributes() map[string]string {
 	return map[string]string{
 		"PerdureOrganization": "Keyword", "PerdureUser": "Keyword", "PerdureModel": "Keyword", "PerdureServers": "KeywordList",
-		"PerdureStatus": "Keyword", "PerdureKey": "Keyword",
+		"PerdureStatus": "Keyword", "PerdureKey": "Keyword", "PerdureCreated": "Datetime",
 	}
 }
 
