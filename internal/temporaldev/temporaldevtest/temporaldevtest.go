@@ -4,6 +4,7 @@ package temporaldevtest
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -64,11 +65,17 @@ func Start(tb testing.TB) *temporaldev.Server {
 // StartIn is Start with a file in a directory.
 func StartIn(tb testing.TB, dir string) *temporaldev.Server {
 	tb.Helper()
+	return StartLogged(tb, dir, tb.Output())
+}
+
+// StartLogged is StartIn with a log that goes elsewhere than to the test's output.
+func StartLogged(tb testing.TB, dir string, log io.Writer) *temporaldev.Server {
+	tb.Helper()
 	s, err := temporaldev.Start(tb.Context(), temporaldev.Options{
 		DB:       filepath.Join(dir, "temporal.db"),
 		Listen:   "127.0.0.1:0",
 		UI:       "off",
-		Log:      tb.Output(),
+		Log:      log,
 		Progress: os.Stderr, // at once: a build takes longer than anybody waits for a silent test
 
 		SearchAttributes: searchAttributes(),
