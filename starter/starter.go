@@ -88,6 +88,7 @@ type Starter struct {
 	// bodyTimeout bounds how long a client may take to send its body, answerTimeout to read the answer, and slowClient to take one
 	// event of a stream.
 	bodyTimeout, answerTimeout, slowClient time.Duration
+	logPatience                            time.Duration
 	// socketPing is how often a WebSocket's client is asked whether it is there, and socketIdle how long it may want nothing.
 	socketPing, socketIdle time.Duration
 	// sockets are the WebSockets, which the HTTP server does not know any more.
@@ -100,7 +101,7 @@ type Starter struct {
 func newStarter(stopping, closing context.Context, o Options) *Starter {
 	s := &Starter{
 		Options: o, stopping: stopping, closing: closing,
-		bodyTimeout: 2 * time.Minute, answerTimeout: 2 * time.Minute, slowClient: 30 * time.Second,
+		bodyTimeout: 2 * time.Minute, answerTimeout: 2 * time.Minute, slowClient: 30 * time.Second, logPatience: logPatience,
 		socketPing: pingEvery, socketIdle: time.Hour,
 		counting: semaphore.NewWeighted(maxCounting),
 	}

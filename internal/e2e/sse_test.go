@@ -305,7 +305,9 @@ func checkWhole(t *testing.T, frames []frame) []event {
 			}
 			open[e.OutputIndex], ends[item.ID] = item.ID, map[string]string{}
 		case e.Type == "response.output_item.done":
-			if open[e.OutputIndex] != item.ID {
+			// A call may come to something else than was told first.
+			more := item.Type == "mcp_call" && strings.Contains(string(done[e.OutputIndex]), `"id":"`+item.ID+`"`)
+			if open[e.OutputIndex] != item.ID && !more {
 				t.Errorf("event %d ends the item %s, which has not begun there", n, item.ID)
 			}
 			delete(open, e.OutputIndex)
