@@ -21,7 +21,7 @@ func (s *Starter) deleteRun(ctx context.Context, id string) error {
 		TaskQueue:                s.TaskQueue,
 		WorkflowExecutionTimeout: workflows.DeletionTimeout,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		EnableEagerStart:         true,
+		EnableEagerStart:         s.Eager,
 		StaticSummary:            "delete " + id,
 	}, workflows.DeletionName, activities.DeleteInput{WorkflowID: id})
 	return err

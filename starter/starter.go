@@ -27,10 +27,13 @@ import (
 	"perdure/workflows"
 )
 
-// Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, and
+// Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, Eager and
 // Codec.
 type Options struct {
-	Temporal  client.Client
+	Temporal client.Client
+	// Eager is set where a worker shares the client: a run's first step then starts without a round trip through the server's queues.
+	// It is for a client that has reached the server before: the SDK reads what the server can do without a lock.
+	Eager     bool
 	Namespace string // of the runs
 	TaskQueue string
 	Events    *events.Log
