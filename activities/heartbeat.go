@@ -14,8 +14,14 @@ import (
 	"perdure/internal/payload"
 )
 
-// beatTimeout bounds how long a beat, or a record, may be on its way.
-const beatTimeout = 10 * time.Second
+const (
+	// beatTimeout bounds how long a beat may be on its way.
+	beatTimeout = 10 * time.Second
+	// recordTimeout bounds how long a record waits for a server that is away: much longer than the heartbeat timeout, after which the
+	// server gives the step to another worker anyway.
+	recordTimeout = time.Minute
+	recordAgain   = 100 * time.Millisecond
+)
 
 // errStopped is the server's answer to a beat of a step that shall go no further: its run was cancelled, or an operator paused it.
 var errStopped = errors.New("activities: the step was told to stop")
@@ -146,7 +152,27 @@ func (h *heartbeat) record(ctx context.Context, change func(*note)) error {
 	defer h.mu.Unlock()
 	// Even if this fails the server may have it, so later beats must say the same.
 	change(&h.note)
-	return h.send(ctx)
+	return h.insist(ctx)
+}
+
+// insist is send, again and again while the server is away: what waits for a record has not happened yet, so that nothing is lost but
+// time. The caller holds h.mu; no beat could do more meanwhile.
+func (h *heartbeat) insist(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	for {
+		err := h.send(ctx)
+		var away *serviceerror.Unavailable
+		var late *serviceerror.DeadlineExceeded
+		if !errors.As(err, &away) && !errors.As(err, &late) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(recordAgain):
+		}
+	}
 }
 
 // clear takes back what sending stored, if anything: the next attempt starts afresh. It works for a step that was cancelled, too,

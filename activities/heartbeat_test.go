@@ -162,6 +162,41 @@ func TestStepOutlivesARestartOfTemporal(t *testing.T) {
 	}
 }
 
+// A call that may not be repeated waits for Temporal with its record, and is then made.
+func TestRecordWaitsForTemporal(t *testing.T) {
+	t.Parallel()
+	temporalServer := temporaldevtest.Start(t)
+	f := setup(t, nowhere)
+	server := closed(t, mcptest.NewHostile())
+	arrived, release := make(chan struct{}), make(chan struct{})
+	server.On("initialize", func(w http.ResponseWriter, r *http.Request, m mcptest.Message) {
+		close(arrived)
+		<-release
+		mcptest.Result(`{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}`)(w, r, m)
+	})
+	call := callOnServer(f.callInput(f.server("s", server.URL()), false))
+	s := f.startStepOn(temporalServer.Address, func(ctx workflow.Context) workflow.Future {
+		return call(workflow.WithHeartbeatTimeout(ctx, time.Minute)) // the step stays this worker's
+	}, f.steps.MCPCall)
+	<-arrived
+	temporalServer.Kill()
+	close(release)
+	if err := server.Await(t.Context(), "notifications/initialized", 1); err != nil {
+		t.Fatal(err)
+	}
+	temporaldevtest.Restart(t, temporalServer)
+	var got activities.MCPCallResult
+	if err := s.run.Get(t.Context(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if item := f.item(got); item.Error != nil || item.Output != "ok" {
+		t.Errorf("output %q, error %v", item.Output, item.Error)
+	}
+	if n := server.Count("tools/call"); n != 1 {
+		t.Errorf("the tool was called %d times, want once", n)
+	}
+}
+
 // Whoever cancels a run tells all workers, so that a step need not wait for its next beat. The news may be ahead of the cancellation.
 func TestNudgeBringsTheEndAtOnce(t *testing.T) {
 	t.Parallel()

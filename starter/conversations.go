@@ -62,7 +62,7 @@ func (s *Starter) startConversation(ctx context.Context, who identity.Principal,
 		TaskQueue:             s.TaskQueue,
 		WorkflowTaskTimeout:   taskTimeout,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		EnableEagerStart:      true,
+		EnableEagerStart:      s.Eager,
 		StaticSummary:         "conversation",
 		Priority:              priority(who, false),
 		TypedSearchAttributes: temporal.NewSearchAttributes(

@@ -155,11 +155,10 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		// A run that exists is an error rather than the answer: whoever asks must first show that it is the same request.
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		// Where the worker shares this process, the first step starts without a round trip through the server's queues.
-		EnableEagerStart: true,
-		StaticSummary:    in.Summary(),
-		Priority:         priority(who, in.Background),
-		Memo:             memo,
+		EnableEagerStart:                         s.Eager,
+		StaticSummary:                            in.Summary(),
+		Priority:                                 priority(who, in.Background),
+		Memo:                                     memo,
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			workflows.Organization.ValueSet(who.Organization),
 			workflows.User.ValueSet(who.User),

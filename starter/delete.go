@@ -20,7 +20,7 @@ func (s *Starter) deleteRun(ctx context.Context, who identity.Principal, id stri
 		TaskQueue:                s.TaskQueue,
 		WorkflowExecutionTimeout: workflows.DeletionTimeout,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		EnableEagerStart:         true,
+		EnableEagerStart:         s.Eager,
 		StaticSummary:            "delete " + id,
 		Priority:                 priority(who, true),
 	}

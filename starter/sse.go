@@ -64,6 +64,8 @@ func (s *Starter) serveEvents(w http.ResponseWriter, r *http.Request, f *feed) e
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		reason = fmt.Sprintf("client too slow: it took no data for %v", s.slowClient)
+	case errors.Is(err, errLogAway):
+		reason = "the event log is away"
 	case errors.Is(err, errStopping):
 		reason = "this server is stopping"
 	case r.Context().Err() != nil:

@@ -27,10 +27,13 @@ import (
 	"perdure/workflows"
 )
 
-// Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, and
+// Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, Eager and
 // Codec.
 type Options struct {
-	Temporal  client.Client
+	Temporal client.Client
+	// Eager is set where a worker shares the client: a run's first step then starts without a round trip through the server's queues.
+	// It is for a client that has reached the server before: the SDK reads what the server can do without a lock.
+	Eager     bool
 	Namespace string // of the runs
 	TaskQueue string
 	Events    *events.Log
@@ -88,6 +91,7 @@ type Starter struct {
 	// bodyTimeout bounds how long a client may take to send its body, answerTimeout to read the answer, and slowClient to take one
 	// event of a stream.
 	bodyTimeout, answerTimeout, slowClient time.Duration
+	logPatience                            time.Duration
 	// socketPing is how often a WebSocket's client is asked whether it is there, and socketIdle how long it may want nothing.
 	socketPing, socketIdle time.Duration
 	// sockets are the WebSockets, which the HTTP server does not know any more.
@@ -100,7 +104,7 @@ type Starter struct {
 func newStarter(stopping, closing context.Context, o Options) *Starter {
 	s := &Starter{
 		Options: o, stopping: stopping, closing: closing,
-		bodyTimeout: 2 * time.Minute, answerTimeout: 2 * time.Minute, slowClient: 30 * time.Second,
+		bodyTimeout: 2 * time.Minute, answerTimeout: 2 * time.Minute, slowClient: 30 * time.Second, logPatience: logPatience,
 		socketPing: pingEvery, socketIdle: time.Hour,
 		counting: semaphore.NewWeighted(maxCounting),
 	}

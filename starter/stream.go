@@ -17,8 +17,11 @@ import (
 const (
 	// pingEvery is how often a silent stream says that it is alive. Proxies cut connections that are silent for a minute.
 	pingEvery = 15 * time.Second
-	// markTimeout bounds how long the end of a run waits for the event log, which may be away.
+	// markTimeout bounds one attempt to store the mark of the end.
 	markTimeout = 3 * time.Second
+	// logPatience is how long an event log may be away before streams end without it: longer than it takes to start a server again, or
+	// a cluster to find a new leader.
+	logPatience = 20 * time.Second
 	// rereadAfter is how long to wait before the event log is asked again.
 	rereadAfter = 250 * time.Millisecond
 )
@@ -47,6 +50,9 @@ type feed struct {
 	held []stream.Event
 }
 
+// errLogAway is how a feed ends that could go on where its client was only with the event log, which is away for too long.
+var errLogAway = errors.New("starter: the event log is away")
+
 // errStopping is how a feed ends when this starter must stop. The run and its events are there for another.
 var errStopping = errors.New("starter: stopping")
 
@@ -67,7 +73,10 @@ func (f *feed) follow(ctx context.Context) error {
 // relay makes the client's events of what the log tells, and of what the run came to.
 //
 // The log is read up to its mark that the run has ended, which is set once Temporal has recorded the end: so every reader sees the
-// same events, and no client sees an end that a crash could undo. A log that is away is made up for by what the run came to.
+// same events, and no client sees an end that a crash could undo.
+//
+// A log that is away is waited for. If that takes too long, it is made up for by what the run came to; but these are other events than
+// those of the log, with other numbers, so that a client which goes on after an event of the log cannot have them.
 func (f *feed) relay(ctx context.Context) error {
 	renderer := stream.New(stream.Options{
 		Response: f.response, Dialect: f.dialect, FreshIndexes: f.fresh, Item: f.item, Text: f.text,
@@ -116,13 +125,13 @@ func (f *feed) relay(ctx context.Context) error {
 			}
 			ends = nil
 			last = &r.end
-			late = time.After(markTimeout)
-			if err := f.s.mark(ctx, f.response.ID); err != nil {
-				f.s.Logger.WarnContext(ctx, "event log is away, the stream ends without it", "response", f.response.ID, "error", err)
-				stopReading()
-				log = nil
-			}
+			late = time.After(f.s.waitForLog())
+			go f.s.mark(readCtx, f.response.ID)
 		case <-late:
+			if f.after >= 0 {
+				return errLogAway
+			}
+			f.s.Logger.WarnContext(ctx, "event log is away, the stream ends without it", "response", f.response.ID)
 			stopReading()
 			log = nil
 		case <-ping.C:
@@ -223,8 +232,27 @@ func (s *Starter) readInto(ctx context.Context, responseID string, out chan<- ev
 	}
 }
 
-// mark stores in the log that the run is over.
-func (s *Starter) mark(ctx context.Context, responseID string) error {
+// waitForLog is how long the end of a stream waits for the event log. One that has been away for long is not expected back.
+func (s *Starter) waitForLog() time.Duration {
+	return max(s.logPatience-s.Events.Away(), min(s.logPatience, markTimeout))
+}
+
+// mark stores in the log that the run is over. A log that is away is asked again and again, until ctx ends.
+func (s *Starter) mark(ctx context.Context, responseID string) {
+	for {
+		err := s.markOnce(ctx, responseID)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		s.Logger.WarnContext(ctx, "the end of a run cannot be marked in the event log, trying again", "response", responseID, "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(rereadAfter):
+		}
+	}
+}
+
+func (s *Starter) markOnce(ctx context.Context, responseID string) error {
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
 	return s.Events.End(ctx, responseID)

@@ -13,11 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/workflow"
 
 	"perdure/internal/events"
+	"perdure/internal/events/eventstest"
 	"perdure/internal/responses"
 	"perdure/workflows"
 )
@@ -160,18 +162,65 @@ func TestStreamOfABackgroundRunBeginsAtOnce(t *testing.T) {
 	}
 }
 
-// While the event log is away, what a run came to is all that a stream can tell.
+// impatient returns the URL of another starter of the rig, which soon gives up an event log that is away.
+func (r *rig) impatient(t *testing.T) string {
+	t.Helper()
+	s := newStarter(t.Context(), t.Context(), r.options)
+	s.logPatience = 50 * time.Millisecond
+	return handlers(t, s.routes()).URL
+}
+
+// TestStreamWithoutTheEventLog: of a log that is away for long, what a run came to is all that a stream can tell. A client that has
+// seen events of the log is cut off: they had other numbers.
 func TestStreamWithoutTheEventLog(t *testing.T) {
 	t.Parallel()
 	r := serve(t, func(_ workflow.Context, in workflows.ResponseInput) (workflows.Outcome, error) {
 		return outcome(in, responses.ResponseCompleted), nil
 	})
+	url := r.impatient(t)
 	if err := r.options.Events.Close(); err != nil {
 		t.Fatal(err)
 	}
-	list := readEvents(t, open(t.Context(), t, http.MethodPost, r.url+"/v1/responses", `{"input":"hi","stream":true}`), -1)
+	list := readEvents(t, open(t.Context(), t, http.MethodPost, url+"/v1/responses", `{"input":"hi","stream":true}`), -1)
 	if got, want := types(list), "created in_progress completed"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	rest := open(t.Context(), t, http.MethodGet, url+"/v1/responses/"+list[0].Response.ID+"?stream=true&starting_after=1", "")
+	if got, err := io.ReadAll(rest); err == nil || len(got) > 0 {
+		t.Errorf("a client that goes on gets %q, %v, want to be cut off", got, err)
+	}
+}
+
+// TestStreamsWaitForTheEventLog: a log that is away when a run ends is waited for, so that every client sees the same events, be it
+// that has seen all so far, or one that comes meanwhile and goes on after an event.
+func TestStreamsWaitForTheEventLog(t *testing.T) {
+	t.Parallel()
+	nats := eventstest.StartServer(t)
+	r := serve(t, waiting, func(o *Options) { o.Events = eventstest.Connect(t, nats.URL()) })
+	answers := make(chan io.Reader, 1)
+	go func() {
+		answers <- open(t.Context(), t, http.MethodPost, r.url+"/v1/responses", `{"input":"hi","stream":true}`)
+	}()
+	id := r.started(t)
+	say(t, r, id, "Good ", "morning")
+	stream := <-answers
+	seen := readEvents(t, stream, 6)
+	nats.Stop()
+	if err := r.temporal.SignalWorkflow(t.Context(), id, "", "go", nil); err != nil {
+		t.Fatal(err)
+	}
+	resumed := open(t.Context(), t, http.MethodGet, r.url+"/v1/responses/"+id+"?stream=true&starting_after=3", "")
+	awaitLog(t, r.log, "the end of a run cannot be marked in the event log")
+	if err := nats.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	seen = append(seen, readEvents(t, stream, -1)...)
+	if diff := cmp.Diff(seen[4:], readEvents(t, resumed, -1)); diff != "" {
+		t.Errorf("who went on meanwhile sees something else (-who stayed +who went on):\n%s", diff)
+	}
+	again := open(t.Context(), t, http.MethodGet, r.url+"/v1/responses/"+id+"?stream=true", "")
+	if diff := cmp.Diff(seen, readEvents(t, again, -1)); diff != "" {
+		t.Errorf("later the stream is another (-then +now):\n%s", diff)
 	}
 }
 

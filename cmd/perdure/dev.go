@@ -204,6 +204,7 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
+	options.Eager = true
 	workerOpts, err := workerOptions(d.config, d.logger)
 	if err != nil {
 		return err

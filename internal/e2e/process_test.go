@@ -36,6 +36,12 @@ var suite struct {
 }
 
 func TestMain(m *testing.M) {
+	if setting := os.Getenv(natsEnv); setting != "" {
+		if err := serveNATS(setting); err != nil {
+			panic(err)
+		}
+		return
+	}
 	if err := runSuite(m); err != nil {
 		panic(err)
 	}

@@ -93,7 +93,22 @@ log:
 {{.Settings}}`))
 
 // newStack returns a stack that is ready. It must be closed.
-func newStack(ctx context.Context, o stackOptions) (_ *stack, err error) {
+func newStack(ctx context.Context, o stackOptions) (*stack, error) {
+	s, err := prepareStack(o)
+	if err == nil {
+		err = s.startWorker()
+	}
+	if err == nil {
+		err = s.startStarter(ctx)
+	}
+	if err != nil && s != nil {
+		err = errors.Join(err, s.close())
+	}
+	return s, err
+}
+
+// prepareStack returns a stack whose namespace is ready and of which no process runs yet. It must be closed.
+func prepareStack(o stackOptions) (_ *stack, err error) {
 	s := &stack{options: o, queue: "e2e-" + uuid.NewString()}
 	defer func() {
 		if err != nil {
@@ -116,10 +131,7 @@ func newStack(ctx context.Context, o stackOptions) (_ *stack, err error) {
 	} else if code != 0 {
 		return nil, fmt.Errorf("perdure migrate: exit code %d\n%s", code, migrate.output.since(0))
 	}
-	if err := s.startWorker(); err != nil {
-		return nil, err
-	}
-	return s, s.startStarter(ctx)
+	return s, nil
 }
 
 // ownStack returns a stack for a test that does it harm.
@@ -195,6 +207,16 @@ func (s *stack) configure() error {
 func (s *stack) configFile() string { return filepath.Join(s.dir, "perdure.yaml") }
 func (s *stack) dataDir() string    { return filepath.Join(s.dir, "data") }
 
+// env is the environment of the stack's processes.
+func (s *stack) env() []string {
+	env := []string{
+		"PERDURE_CONFIG=" + s.configFile(), "PERDURE_TEMPORAL_TASK_QUEUE=" + s.queue, "PERDURE_DATA_DIR=" + s.dataDir(),
+		"TEMPORAL_ADDRESS=" + s.options.Temporal, "PERDURE_EVENTS_URL=" + cmp.Or(s.options.Events, suite.events.URL()),
+		"E2E_API_KEY=" + apiKey, "E2E_OTHER_API_KEY=" + otherKey, "E2E_MODEL_KEY=" + modelKey,
+	}
+	return append(env, s.options.Env...) // of two values the last one counts
+}
+
 // start runs a command of perdure with the stack's configuration.
 func (s *stack) start(args ...string) (*process, error) {
 	program := perdure
@@ -210,12 +232,7 @@ func (s *stack) start(args ...string) (*process, error) {
 
 // startBuild is start for a program that [build] has made.
 func (s *stack) startBuild(binary string, args ...string) (*process, error) {
-	env := []string{
-		"PERDURE_CONFIG=" + s.configFile(), "PERDURE_TEMPORAL_TASK_QUEUE=" + s.queue, "PERDURE_DATA_DIR=" + s.dataDir(),
-		"TEMPORAL_ADDRESS=" + s.options.Temporal, "PERDURE_EVENTS_URL=" + cmp.Or(s.options.Events, suite.events.URL()),
-		"E2E_API_KEY=" + apiKey, "E2E_OTHER_API_KEY=" + otherKey, "E2E_MODEL_KEY=" + modelKey,
-	}
-	p, err := startBuild(binary, append(env, s.options.Env...), args...) // of two values the last one counts
+	p, err := startBuild(binary, s.env(), args...)
 	if err == nil {
 		s.processes = append(s.processes, p)
 	}

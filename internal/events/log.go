@@ -57,6 +57,7 @@ type Log struct {
 	// epoch counts the changes of ready. changed is closed at the next one.
 	epoch   uint64
 	changed chan struct{}
+	left    time.Time // when ready was last unset
 }
 
 const (
@@ -75,7 +76,9 @@ const (
 // Connect returns the log. A cluster that is away is no error: the log connects once it is there. A server in this process must
 // start. The log outlives ctx and must be closed.
 func Connect(ctx context.Context, o Options) (*Log, error) {
-	l := &Log{options: o, check: make(chan struct{}, 1), changed: make(chan struct{}), fetching: make(chan struct{}, fetchesAtOnce)}
+	l := &Log{
+		options: o, check: make(chan struct{}, 1), changed: make(chan struct{}), fetching: make(chan struct{}, fetchesAtOnce), left: time.Now(),
+	}
 	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := l.connect(); err != nil {
 		l.cancel()
@@ -175,6 +178,9 @@ func (l *Log) set(ready bool) bool {
 		return false
 	}
 	l.ready = ready
+	if !ready {
+		l.left = time.Now()
+	}
 	l.epoch++
 	close(l.changed)
 	l.changed = make(chan struct{})
@@ -212,6 +218,16 @@ func (l *Log) await(ctx context.Context, most time.Duration) error {
 func (l *Log) Healthy() bool {
 	ready, _, _ := l.state()
 	return ready
+}
+
+// Away returns for how long the log could not be reached, 0 when it can.
+func (l *Log) Away() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ready {
+		return 0
+	}
+	return time.Since(l.left)
 }
 
 // Close publishes what is on its way, for a second at most, ends the connection, and stops the server if it is in this process.

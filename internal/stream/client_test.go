@@ -140,6 +140,8 @@ func (c *client) itemAdded(w wireEvent) error {
 		return fmt.Errorf("replaces an item that is not done")
 	case c.ids[it.id] && c.output[at].id != it.id:
 		return fmt.Errorf("duplicate item ID %q", it.id)
+	case c.output[at].id == it.id && strings.HasPrefix(it.kind, "mcp_"):
+		return fmt.Errorf("begins a second time")
 	default:
 		c.output[at] = it
 	}
@@ -147,8 +149,10 @@ func (c *client) itemAdded(w wireEvent) error {
 	return nil
 }
 
-// end checks the item as it is done. A client that wants fresh indexes may get a better one later.
+// end checks the item as it is done. A client that wants fresh indexes may get a better one later, and all may get a call or a list
+// that came to something else.
 func (it *seen) end(w wireEvent, again bool) error {
+	again = again || strings.HasPrefix(it.kind, "mcp_")
 	var item wireItem
 	if err := json.Unmarshal(w.Item, &item); err != nil {
 		return err

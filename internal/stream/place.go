@@ -100,14 +100,16 @@ func (r *Renderer) bring(at int, item responses.Item) {
 }
 
 // settle brings an item that has begun to its end. What the client has seen is usually a part of it. If it is not, the item is begun
-// again under its index; a client that throws when an index or an ID is used twice only gets the right item.
+// again under its index; a client that throws when an index or an ID is used twice only gets the right item. So does everybody for a
+// list or a call, of which nothing comes in pieces: it was told of by a worker that died before Temporal had heard of it, and has come
+// to something else since.
 func (r *Renderer) settle(at int, item responses.Item, body []byte) {
 	p := r.live[at]
 	switch {
 	case p.shown == nil && p.sum == sumOf(body):
 	case p.shown != nil && p.shown.leadsTo(item):
 		r.complete(p, item, body)
-	case r.o.FreshIndexes:
+	case r.o.FreshIndexes, p.kind == responses.TypeMCPCall, p.kind == responses.TypeMCPListTools:
 		r.endParts(p)
 		r.done(p, body)
 	default:

@@ -169,6 +169,10 @@ func (s *script) modelTurn() {
 	for i, item := range items {
 		if call, ok := item.(*responses.MCPCall); ok && slot(unanswered(call)).Call != nil && !isRefused(call) {
 			calls = append(calls, callDone(from+i, call))
+			if s.IntN(4) == 0 {
+				// It was made before, and Temporal did not hear of what it came to.
+				s.log = append(s.log, callDone(from+i, called(call.ID, "first: "+s.text())))
+			}
 		}
 	}
 	s.Shuffle(len(calls), func(i, j int) { calls[i], calls[j] = calls[j], calls[i] })

@@ -238,6 +238,22 @@ output_item.done 1 mcp_1 completed
 completed completed
 `,
 		},
+		"a call whose worker died before its result was recorded, and that came to something else": {
+			[]events.Event{
+				turnStarted(1, 1, 0), turnDone(1, 1, 0, unanswered(called("mcp_0", ""))), callDone(0, called("mcp_0", "yes")),
+				callDone(0, failedCall("mcp_0", "unknown")), callDone(0, failedCall("mcp_0", "unknown")),
+			},
+			final(openai, responses.ResponseCompleted, failedCall("mcp_0", "unknown")), `
+output_item.added 0 mcp_0 in_progress
+mcp_call.in_progress 0
+mcp_call_arguments.delta 0 "{\"q\":1}"
+mcp_call_arguments.done 0 "{\"q\":1}"
+mcp_call.completed 0
+output_item.done 0 mcp_0 completed
+output_item.done 0 "unknown" mcp_0 failed
+completed completed
+`,
+		},
 		"reasoning whose end was lost": {
 			thinking, final(openai, responses.ResponseCompleted, reasoning("rs_0", "hmm"), message("msg_1", responses.OutputText("So"))), `
 output_item.added 0 rs_0

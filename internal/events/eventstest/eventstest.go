@@ -69,9 +69,12 @@ func StartServer(tb testing.TB) *Server {
 }
 
 // Start returns a server that keeps its files in dir. It must be stopped.
-func Start(dir string) (*Server, error) {
+func Start(dir string) (*Server, error) { return StartOn(dir, server.RANDOM_PORT) }
+
+// StartOn is Start at a port, which is that of a server that was killed, or -1 for a free one.
+func StartOn(dir string, port int) (*Server, error) {
 	s := &Server{options: server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true,
+		Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true,
 	}}
 	return s, s.Restart()
 }

@@ -65,6 +65,12 @@ func Start(tb testing.TB) *temporaldev.Server {
 // StartIn is Start with a file in a directory, and with the server's log to a writer.
 func StartIn(tb testing.TB, dir string, log io.Writer) *temporaldev.Server {
 	tb.Helper()
+	return StartLogged(tb, dir, tb.Output())
+}
+
+// StartLogged is StartIn with a log that goes elsewhere than to the test's output.
+func StartLogged(tb testing.TB, dir string, log io.Writer) *temporaldev.Server {
+	tb.Helper()
 	s, err := temporaldev.Start(tb.Context(), temporaldev.Options{
 		DB:       filepath.Join(dir, "temporal.db"),
 		Listen:   "127.0.0.1:0",
