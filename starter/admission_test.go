@@ -104,15 +104,14 @@ func TestOpenRequests(t *testing.T) {
 	defer stream.Close()
 	waits := r.request(ctx)
 	awaitCount(t, r.log, "run started", 2)
-	refused(t, as(t, apiKey, http.MethodGet, r.url+"/v1/responses", ""), http.StatusTooManyRequests, "3 requests open")
-	if a := as(t, otherKey, http.MethodGet, r.url+"/v1/responses", ""); a.status != http.StatusOK {
+	nobodys := r.url + "/v1/responses/resp_" + uuid.NewString()
+	refused(t, as(t, apiKey, http.MethodGet, nobodys, ""), http.StatusTooManyRequests, "3 requests open")
+	if a := as(t, otherKey, http.MethodGet, nobodys, ""); a.status != http.StatusNotFound {
 		t.Errorf("another key: HTTP %d with %s", a.status, a.body)
 	}
 	leave()
 	<-waits
-	eventually(t, "there is room again", func() bool {
-		return as(t, apiKey, http.MethodGet, r.url+"/v1/responses", "").status == http.StatusOK
-	})
+	eventually(t, "there is room again", func() bool { return as(t, apiKey, http.MethodGet, nobodys, "").status == http.StatusNotFound })
 }
 
 // open posts a request and returns its answer's body when its headers are there.

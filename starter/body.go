@@ -14,18 +14,18 @@ import (
 // metered is a body that takes memory as it is read: what a slow client has announced and not sent takes none. When there is none
 // left, reading fails with a refusal.
 type metered struct {
-	io.ReadCloser
+	io.Reader
 	budget *admission.Budget
 	key    string
 	taken  int64 // bytes
 }
 
-func (s *Starter) metered(body io.ReadCloser, who identity.Principal) *metered {
-	return &metered{ReadCloser: body, budget: s.gates.bodies, key: who.Key}
+func (s *Starter) metered(body io.Reader, who identity.Principal) *metered {
+	return &metered{Reader: body, budget: s.gates.bodies, key: who.Key}
 }
 
 func (m *metered) Read(p []byte) (int, error) {
-	n, err := m.ReadCloser.Read(p)
+	n, err := m.Reader.Read(p)
 	switch err := m.budget.Take(m.key, int64(n)); {
 	case errors.Is(err, admission.ErrShare):
 		return 0, tooMany(retryBusy, "the requests of this API key that are being read are too large together; try again")
@@ -50,8 +50,7 @@ func (m *metered) done() { m.keep(0) }
 // readBody reads the body of a request. Its memory counts until the returned meter is done.
 func (s *Starter) readBody(w http.ResponseWriter, r *http.Request, who identity.Principal) ([]byte, *metered, error) {
 	m := s.metered(r.Body, who)
-	r.Body = m
-	body, err := s.readUpTo(w, r, s.Limits.Body)
+	body, err := s.readUpTo(w, r, m, s.Limits.Body)
 	if err != nil {
 		m.done()
 		return nil, nil, err
@@ -59,7 +58,8 @@ func (s *Starter) readBody(w http.ResponseWriter, r *http.Request, who identity.
 	return body, m, nil
 }
 
-func (s *Starter) readUpTo(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+// readUpTo reads from the body of a request. The request keeps its own: net/http knows that one, and how to leave the rest of it unread.
+func (s *Starter) readUpTo(w http.ResponseWriter, r *http.Request, from io.Reader, most int64) ([]byte, error) {
 	if r.ContentLength > most {
 		return nil, tooLargeError(most)
 	}
@@ -67,7 +67,7 @@ func (s *Starter) readUpTo(w http.ResponseWriter, r *http.Request, most int64) (
 	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.bodyTimeout)); err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	body, err := io.ReadAll(http.MaxBytesReader(w, io.NopCloser(from), most))
 	var tooLarge *http.MaxBytesError
 	var refused *refusal
 	switch {

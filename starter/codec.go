@@ -91,7 +91,7 @@ func (c *codecEndpoint) use(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := c.readUpTo(w, r, maxCodecBody)
+	body, err := c.readUpTo(w, r, r.Body, maxCodecBody)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (s *Starter) getResponse(w http.ResponseWriter, r *http.Request, who identi
 	var body []byte
 	if r.ContentLength != 0 { // else the deadline for the body would be one for the answer
 		var err error
-		if body, err = s.readUpTo(w, r, maxGetBody); err != nil {
+		if body, err = s.readUpTo(w, r, r.Body, maxGetBody); err != nil {
 			return err
 		}
 	}

@@ -216,7 +216,7 @@ func (k *socket) readMessage() (websocket.MessageType, message, error) {
 	if err != nil {
 		return 0, message{}, err
 	}
-	body := k.s.metered(io.NopCloser(reader), k.who)
+	body := k.s.metered(reader, k.who)
 	data, err := io.ReadAll(body)
 	if err != nil {
 		body.done()

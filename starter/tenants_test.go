@@ -33,12 +33,14 @@ type tenants struct {
 
 func newTenants(t *testing.T, dialect responses.Dialect) *tenants {
 	t.Helper()
+	organization := "acme-" + uuid.NewString() // so that its lists are short
 	x := &tenants{rig: serve(t, nil, func(o *Options) {
 		o.Dialect = dialect
 		o.Keys = must(identity.NewKeyring(map[identity.KeyHash]identity.Principal{
-			identity.HashKey(apiKey): alice, identity.HashKey(bobsKey): {Organization: alice.Organization, User: "bob", Key: "bob"},
+			identity.HashKey(apiKey):  {Organization: organization, User: alice.User, Key: "laptop"},
+			identity.HashKey(bobsKey): {Organization: organization, User: "bob", Key: "bob"},
 			// The user has the same name, and the key almost.
-			identity.HashKey(otherKey): {Organization: "other", User: alice.User, Key: "laptop-2"},
+			identity.HashKey(otherKey): {Organization: organization + "-2", User: alice.User, Key: "laptop-2"},
 		}))
 	})}
 	w := sdkworker.New(x.temporal, x.options.TaskQueue, sdkworker.Options{})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"perdure/internal/logtest"
 	"perdure/internal/responses"
+	"perdure/internal/temporaldev/temporaldevtest"
 )
 
 func TestErrorsOnTheWire(t *testing.T) {
@@ -66,6 +68,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			o, log := newOptions(t)
+			o.Temporal = lazy(t, temporaldevtest.Address(t), slog.New(slog.DiscardHandler)) // is there, whatever an error says
 			s := newStarter(t.Context(), t.Context(), o)
 			server := handlers(t, s.guarded(s.handle(func(http.ResponseWriter, *http.Request) error { return tt.fail() })))
 			got, err := do(t.Context(), http.MethodGet, server.URL+"/path?query=hidden", http.NoBody)
