@@ -23,7 +23,7 @@ const (
 
 // TestSizes: the largest that is allowed works, with the limits as they are by default, and costs neither history nor memory that grows
 // with it more than it must. The program is built as it is for its users: the race detector needs many times the memory.
-func TestSizes(t *testing.T) {
+func TestSizes(t *testing.T) { //nolint:tparallel // each subtest has the memory of the processes to itself
 	t.Parallel()
 	s := ownStack(t, stackOptions{
 		Temporal: temporaldevtest.Address(t), Model: suite.models.url(),
