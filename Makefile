@@ -50,6 +50,18 @@ test: bin/perdure-temporal $(NPM_INSTALLED) ## Run all tests; TESTFLAGS="-run Na
 	bin/perdure-temporal --listen 127.0.0.1:0 --ui off -- go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
 	cd devserver && go test -trimpath -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
 
+# How many runs, how many processes are killed meanwhile, and what both are chosen by; 0 takes a seed at random.
+RUNS ?= 300
+KILLS ?= 100
+SEED ?= 0
+
+# The test has bounds of its own, which grow with KILLS. What is left out is a line for each run that is as it should be.
+.PHONY: chaos
+chaos: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
+chaos: bin/perdure-temporal ## Kill processes at random while runs are under way; RUNS=300 KILLS=100 SEED=1; see docs/reliability.md
+	go test -race -count=1 -timeout 2h -v -run '^TestChaos$$' ./internal/e2e \
+		-chaos.runs $(RUNS) -chaos.kills $(KILLS) -chaos.seed $(SEED) | grep -v -e '^=== ' -e '^ *--- PASS: TestChaos/'
+
 .PHONY: lint
 lint: lint-go lint-modules lint-shell lint-compose ## Check style, determinism of workflows, modules, scripts, compose file
 
