@@ -45,10 +45,10 @@ build: bin/perdure bin/perdure-temporal ## Build bin/perdure and bin/perdure-tem
 
 # One Temporal server serves all packages of a test run. The nested module has its own tests, without the race detector:
 # the server's code is not ours.
-.PHONY: test
 # The search attributes that runs set while they run: not every test begins with a "perdure migrate" of the namespace.
 TEST_ATTRIBUTES = --search-attribute PerdureStatus=Keyword --search-attribute PerdureModel=Keyword
 
+.PHONY: test
 test: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
 test: bin/perdure-temporal $(NPM_INSTALLED) ## Run all tests; TESTFLAGS="-run Name" passes flags on
 	bin/perdure-temporal --listen 127.0.0.1:0 --ui off $(TEST_ATTRIBUTES) -- go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
@@ -62,6 +62,18 @@ fuzz: ## Run every fuzz target, each for FUZZTIME=1m
 			echo "$$package $$target"; go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$package" || exit; \
 		done; \
 	done
+
+# How many runs, how many processes are killed meanwhile, and what both are chosen by; 0 takes a seed at random.
+RUNS ?= 300
+KILLS ?= 100
+SEED ?= 0
+
+# The test has bounds of its own, which grow with KILLS. What is left out is a line for each run that is as it should be.
+.PHONY: chaos
+chaos: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
+chaos: bin/perdure-temporal ## Kill processes at random while runs are under way; RUNS=300 KILLS=100 SEED=1; see docs/reliability.md
+	go test -race -count=1 -timeout 2h -v -run '^TestChaos$$' ./internal/e2e \
+		-chaos.runs $(RUNS) -chaos.kills $(KILLS) -chaos.seed $(SEED) | grep -v -e '^=== ' -e '^ *--- PASS: TestChaos/'
 
 .PHONY: lint
 lint: lint-go lint-modules lint-shell lint-compose ## Check style, determinism of workflows, modules, scripts, compose file

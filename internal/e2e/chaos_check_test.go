@@ -18,8 +18,8 @@ import (
 )
 
 // checkOutput compares an output with the plan: each call once, in its place, with its result. A write that was cut off may say that its
-// outcome is unknown; so many of them are returned.
-func (p *plannedRun) checkOutput(r response) (unknown int, err error) {
+// outcome is unknown; the IDs of those are returned.
+func (p *plannedRun) checkOutput(r response) (unknown []string, err error) {
 	items := r.Output
 	take := func(kind string) (item, error) {
 		if len(items) == 0 || items[0].Type != kind {
@@ -41,37 +41,37 @@ func (p *plannedRun) checkOutput(r response) (unknown int, err error) {
 	}
 	for _, label := range []string{"a", "b"} {
 		if it, err := take("mcp_list_tools"); err != nil || it.ServerLabel != label {
-			return 0, fmt.Errorf("the list of %s is not there: %w", label, err)
+			return nil, fmt.Errorf("the list of %s is not there: %w", label, err)
 		}
 	}
 	for _, turn := range p.turns {
 		if turn.text != "" {
 			if err := says(turn.text); err != nil {
-				return 0, err
+				return nil, err
 			}
 		}
 		for _, call := range turn.calls {
 			it, err := take("mcp_call")
 			if err != nil {
-				return 0, err
+				return nil, err
 			}
 			if it.ServerLabel != call.server || it.Name != call.tool || it.Arguments != call.arguments() {
-				return 0, fmt.Errorf("got the call %+v, want %+v", it, call)
+				return nil, fmt.Errorf("got the call %+v, want %+v", it, call)
 			}
 			switch {
 			case it.Error == nil && it.Output == call.output():
 			case call.tool == bookTool && it.Error != nil && it.Output == "" && strings.Contains(*it.Error, outcomeUnknown):
-				unknown++
+				unknown = append(unknown, call.id)
 			default:
-				return 0, fmt.Errorf("the call %s came to %q, error %v", call.id, it.Output, deref(it.Error))
+				return nil, fmt.Errorf("the call %s came to %q, error %v", call.id, it.Output, deref(it.Error))
 			}
 		}
 	}
 	if err := says(p.text); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if len(items) > 0 {
-		return 0, fmt.Errorf("the output is %v, more than was planned", r.types())
+		return nil, fmt.Errorf("the output is %v, more than was planned", r.types())
 	}
 	return unknown, nil
 }
@@ -83,12 +83,12 @@ func deref(s *string) string {
 	return *s
 }
 
-// check checks a run after all killing is over.
-func (r *chaosRun) check(t *testing.T, m *machine) (unknown int) {
+// check checks a run after all killing is over. It returns the IDs of the writes whose outcome is unknown.
+func (r *chaosRun) check(t *testing.T, m *machine) (unknown []string) {
 	t.Helper()
 	if r.err != nil {
 		t.Errorf("its client: %v", r.err)
-		return 0
+		return nil
 	}
 	var all [][]byte
 	for _, url := range m.urls() {
@@ -226,6 +226,8 @@ func (m *machine) recorded(ctx context.Context, t *testing.T, query string) []*w
 // checkLogs looks for what no process may write, however it is killed.
 func (m *machine) checkLogs(t *testing.T) {
 	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, err := range m.failed {
 		t.Error(err)
 	}
@@ -238,26 +240,31 @@ func (m *machine) checkLogs(t *testing.T) {
 	}
 }
 
-// check compares what the servers have seen with what was planned. It returns how many writes arrived twice.
-func (l *ledger) check(t *testing.T) (twice int) {
-	t.Helper()
+// problems compares what the servers have seen with what was planned, and with which writes ended as unknown, by call ID. It also returns
+// how many writes arrived twice.
+func (l *ledger) problems(unknown map[string]bool) (problems []error, twice int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, err := range l.wrong {
-		t.Error(err)
-	}
+	problems = slices.Clone(l.wrong)
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	owners := map[string]string{} // call IDs by key
 	for id, call := range l.calls {
-		n := len(call.keys)
-		if slices.ContainsFunc(call.keys, func(key string) bool { return key != call.keys[0] }) {
-			t.Errorf("the attempts at %s have the idempotency keys %v", id, call.keys)
+		for _, key := range call.keys {
+			if key != call.keys[0] {
+				problem("the attempts at %s have the idempotency keys %v", id, call.keys)
+			}
+			if owner := owners[key]; owner != "" && owner != id {
+				problem("%s and %s have the same idempotency key", id, owner)
+			}
+			owners[key] = id
 		}
-		switch {
+		switch n := len(call.keys); {
 		case call.tool == bookTool && n > 1:
 			twice++
-			t.Errorf("the write %s was made %d times", id, n)
-		case call.tool != bookTool && n == 0:
-			t.Errorf("the call %s was never made", id)
+			problem("the write %s was made %d times", id, n)
+		case n == 0 && !unknown[id]:
+			problem("the call %s was never made", id)
 		}
 	}
-	return twice
+	return problems, twice
 }

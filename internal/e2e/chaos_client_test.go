@@ -46,13 +46,19 @@ type chaosRun struct {
 	seen   []frame // of a stream
 	answer []byte  // of a request that waited, or of the last poll
 
-	tries   int             // requests that a client made, the good ones included
-	refused map[int]int     // answers that were 429 or 503
-	gaps    []time.Duration // from when the client lost its connection, or got none, to when it was served again
-	lost    time.Time       // since when it is not served
+	tries   int         // requests that a client made, the good ones included
+	refused map[int]int // answers that were 429 or 503
+	gaps    []gap
+	lost    time.Time // since when it is not served
 	err     error
 	// diverged is set when its events, read again, are not those that its client has seen.
 	diverged bool
+}
+
+// gap is a time for which a client lost its connection, or got none, until it was served again.
+type gap struct {
+	from time.Time
+	took time.Duration
 }
 
 func newChaosRun(p *plannedRun) *chaosRun {
@@ -132,7 +138,7 @@ func (r *chaosRun) insist(ctx context.Context, try func() error) error {
 // served notes that a starter has told the client something.
 func (r *chaosRun) served() {
 	if !r.lost.IsZero() {
-		r.gaps = append(r.gaps, time.Since(r.lost))
+		r.gaps = append(r.gaps, gap{r.lost, time.Since(r.lost)})
 		r.lost = time.Time{}
 	}
 }

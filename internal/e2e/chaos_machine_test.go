@@ -32,15 +32,15 @@ func serveNATS(setting string) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
 	server, err := eventstest.StartOn(dir, number)
 	if err != nil {
 		return err
 	}
 	defer server.Stop()
 	fmt.Println("nats at", server.URL())
-	<-ctx.Done()
+	<-told
 	return nil
 }
 

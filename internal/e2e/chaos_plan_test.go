@@ -111,7 +111,7 @@ func planTasks(r *rand.Rand, runs int) [][]*plannedRun {
 }
 
 func planRun(r *rand.Rand, number int, s shape) *plannedRun {
-	p := &plannedRun{number: number, shape: s, pace: between(r, 15, 60) * time.Millisecond}
+	p := &plannedRun{number: number, shape: s, pace: between(r, 15, 60)}
 	for turn := range 1 + r.IntN(3) {
 		planned := plannedTurn{}
 		if r.IntN(2) == 0 {
@@ -122,7 +122,7 @@ func planRun(r *rand.Rand, number int, s shape) *plannedRun {
 				id:     fmt.Sprintf("r%d-t%d-c%d", number, turn, call),
 				server: []string{"a", "b"}[r.IntN(2)],
 				tool:   []string{lookTool, putTool, bookTool, bookTool}[r.IntN(4)],
-				takes:  between(r, 0, 500) * time.Millisecond,
+				takes:  between(r, 0, 500),
 			})
 		}
 		p.turns = append(p.turns, planned)
@@ -135,7 +135,10 @@ func planRun(r *rand.Rand, number int, s shape) *plannedRun {
 	return p
 }
 
-func between(r *rand.Rand, low, high int) time.Duration { return time.Duration(low + r.IntN(high-low)) }
+// between is a number of milliseconds.
+func between(r *rand.Rand, low, high int) time.Duration {
+	return time.Duration(low+r.IntN(high-low)) * time.Millisecond
+}
 
 // body is the request for a run that goes on with what the members say.
 func (p *plannedRun) body(servers map[string]string, members ...string) string {

@@ -11,17 +11,16 @@ import (
 
 // tally is what chaos came to.
 type tally struct {
-	seed            uint64
-	took            time.Duration
-	runs            []*chaosRun
-	kills           []*killing
-	ledger          *ledger
-	ended           int // runs that Temporal has as completed
-	unknown         int // writes whose outcome the model was told to be unknown
-	twice           int // writes that arrived twice
-	answered        int // runs whose clients got all that they were to get
-	diverged        int // streams that were others when they were read again
-	cuts, connected int
+	seed     uint64
+	took     time.Duration
+	runs     []*chaosRun
+	kills    []*killing
+	ledger   *ledger
+	ended    int             // runs that Temporal has as completed
+	unknown  map[string]bool // the IDs of the writes whose outcome the model was told to be unknown
+	twice    int             // writes that arrived twice
+	answered int             // runs whose clients got all that they were to get
+	diverged int             // streams that were others when they were read again
 }
 
 // report is what a reader wants to know, as a table of Markdown.
@@ -39,15 +38,22 @@ func (t *tally) report() string {
 	calls, reads, turns, repeated := t.ledger.repeats()
 	line("tool calls, model turns", "%d, %d", calls, turns)
 	line("writes made twice", "%d", t.twice)
-	line("writes whose outcome is unknown, in-band", "%d", t.unknown)
+	line("writes whose outcome is unknown, in-band", "%d", len(t.unknown))
 	line("reads and idempotent writes made again", "%d", reads)
 	line("model turns asked for again", "%d", repeated)
 	events, tries, refused, broken := 0, 0, 0, 0
 	var gaps []time.Duration
+	var longest gap
+	var where *chaosRun
 	for _, r := range t.runs {
 		events += len(r.seen)
 		tries += r.tries
-		gaps = append(gaps, r.gaps...)
+		for _, g := range r.gaps {
+			gaps = append(gaps, g.took)
+			if g.took > longest.took {
+				longest, where = g, r
+			}
+		}
 		for status, n := range r.refused {
 			if status == 0 {
 				broken += n
@@ -61,6 +67,10 @@ func (t *tally) report() string {
 	line("requests of clients; answered with 503 or 429; without an answer", "%d; %d; %d", tries, refused, broken)
 	line("from a client's lost connection to its next byte", "%s", spread(gaps))
 	line("from a worker's death to the next attempt at its step", "%s", spread(t.retaken()))
+	if where != nil {
+		fmt.Fprintf(&b, "\nThe client of run %d (%s, %s) was not served the longest, from %s on.\n",
+			where.number, where.shape, where.id, longest.from.Format(time.TimeOnly))
+	}
 	return b.String()
 }
 

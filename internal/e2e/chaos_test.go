@@ -29,8 +29,11 @@ const (
 
 // TestChaos: while processes are killed at random moments, every run that was accepted ends, every client gets its answer, no write is
 // made twice, and no event of a stream is lost or comes twice. The plan and the order of kills are those of a seed; the moments are not.
-func TestChaos(t *testing.T) {
+func TestChaos(t *testing.T) { //nolint:tparallel // its subtests look at what is over, one after another
 	t.Parallel()
+	if *chaosRuns < 1 || *chaosRuns > 10_000 || *chaosKills < 0 || *chaosKills > 10_000 {
+		t.Fatal("-chaos.runs must be 1 to 10000, -chaos.kills 0 to 10000")
+	}
 	seed := *chaosSeed
 	if seed == 0 {
 		seed = rand.Uint64()
@@ -56,13 +59,13 @@ func TestChaos(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), chaosTimeout+time.Duration(*chaosKills)*chaosTimeoutOfKill)
 	defer cancel()
-	result := tally{seed: seed, ledger: all}
+	result := tally{seed: seed, ledger: all, unknown: map[string]bool{}}
 	begin := time.Now()
 	k := newKiller(m, random, *chaosKills, chaosPause)
 	clients := chaosClients(m, servers, tasks)
 	var killing sync.WaitGroup
 	killing.Go(func() { k.run(ctx) })
-	work(ctx, k, clients)
+	work(ctx, t, k, clients)
 	killing.Wait()
 	result.took, result.kills = time.Since(begin), k.all()
 
@@ -97,12 +100,16 @@ func chaosClients(m *machine, servers map[string]string, tasks [][]*plannedRun) 
 }
 
 // work has all clients do their work, a number of them at the same time, and spread over all kills.
-func work(ctx context.Context, k *killer, clients []*chaosClient) {
+func work(ctx context.Context, t *testing.T, k *killer, clients []*chaosClient) {
+	t.Helper()
 	places := make(chan struct{}, chaosAtOnce)
 	var working sync.WaitGroup
 	for i, c := range clients {
 		k.await(ctx, (i-chaosAtOnce)*k.kills/len(clients))
 		places <- struct{}{}
+		if i%20 == 0 {
+			t.Logf("client %d of %d begins; %d kills so far", i+1, len(clients), len(k.all()))
+		}
 		working.Go(func() {
 			c.work(ctx)
 			<-places
@@ -118,7 +125,9 @@ func (result *tally) check(t *testing.T, m *machine, clients []*chaosClient) {
 		for _, run := range c.runs {
 			result.runs = append(result.runs, run)
 			t.Run(fmt.Sprintf("%d %s", run.number, run.shape), func(t *testing.T) {
-				result.unknown += run.check(t, m)
+				for _, id := range run.check(t, m) {
+					result.unknown[id] = true
+				}
 				if run.diverged {
 					result.diverged++
 				}
@@ -132,7 +141,11 @@ func (result *tally) check(t *testing.T, m *machine, clients []*chaosClient) {
 		}
 	}
 	result.ended = m.checkRecorded(t.Context(), t, result.runs)
-	result.twice = result.ledger.check(t)
+	problems, twice := result.ledger.problems(result.unknown)
+	for _, problem := range problems {
+		t.Error(problem)
+	}
+	result.twice = twice
 	m.checkLogs(t)
 	if n := len(result.kills); n != *chaosKills {
 		t.Errorf("%d processes were killed, want %d", n, *chaosKills)

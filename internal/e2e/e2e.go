@@ -5,6 +5,7 @@
 //	errors_test.go     requests that are refused
 //	discovery_test.go  MCP servers that cannot be listed
 //	kill_test.go       processes that die in the middle of a run
+//	chaos_test.go      processes that die at random while all kinds of clients are served; see below
 //	stop_test.go       processes that are told to stop in the middle of a run, and clients that leave
 //	retry_test.go      what an operator says of calls whose answer was lost
 //	rolling_test.go    workers and starters that are restarted one after another, under clients of all kinds
@@ -23,6 +24,14 @@
 //	continued_test.go  runs whose history is full
 //	size_test.go       the largest that is allowed, and what it costs
 //	recording_test.go  no test: it records the histories that package workflows replays
+//
+// # Chaos
+//
+// TestChaos serves many clients while it kills workers, starters, the event log and Temporal. What every run must come to is planned
+// (chaos_plan_test.go), the model and the tools do as planned and keep a ledger of what they were asked (chaos_doubles_test.go), clients
+// of all kinds insist on their answers (chaos_client_test.go), and afterwards all of it is compared (chaos_check_test.go).
+// chaos_machine_test.go has the processes, chaos_killer_test.go kills them, chaos_report_test.go has the figures, and
+// chaos_unit_test.go shows that what is wrong is noticed. "make chaos" is a long run of it.
 //
 // # Scenarios
 //
