@@ -24,7 +24,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add(string(example))
 	f.Add(commentedOut.ReplaceAllString(string(example), "$1$2"))
 	for _, file := range []string{
-		"auth: {api_keys: [{name: ci, key: " + key + "}]}\nhttp: {adress: x}",
+		"auth: {api_keys: [{name: ci, key: " + key + "}]}\nhttp: {adres: x}",
 		"auth: {api_keys: [{name: ci, key: '" + key + " with spaces', key_env: '" + key + "'}]}",
 		"models: {providers: {a: {base_url: 'https://u:" + key + "@a', api_key: " + key + ", headers: {X: " + key + "}}}}",
 		"webhooks: [{name: a, url: 'https://a/" + key + "#', secret: " + key + "}]\nnetwork: {proxy: {url: 'http://a:" + key + "@b', credentials: " + key + "}}",
