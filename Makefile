@@ -43,11 +43,11 @@ dev: bin/perdure bin/perdure-temporal ## Run everything on this machine; ARGS="-
 .PHONY: build
 build: bin/perdure bin/perdure-temporal ## Build bin/perdure and bin/perdure-temporal
 
-# One Temporal server serves all packages of a test run. The nested module has its own tests, without the race detector:
-# the server's code is not ours.
 # The search attributes that runs set while they run: not every test begins with a "perdure migrate" of the namespace.
 TEST_ATTRIBUTES = --search-attribute PerdureStatus=Keyword --search-attribute PerdureModel=Keyword
 
+# One Temporal server serves all packages of a test run. The nested module has its own tests, without the race detector:
+# the server's code is not ours.
 .PHONY: test
 test: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
 test: bin/perdure-temporal $(NPM_INSTALLED) ## Run all tests; TESTFLAGS="-run Name" passes flags on

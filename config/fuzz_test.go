@@ -16,15 +16,10 @@ import (
 // FuzzLoad checks that whatever stands in a file is either refused, in words that fit on a screen, or a configuration that is valid, the
 // same each time, and shows none of its secrets; and that no error shows a secret that stands where secrets belong.
 func FuzzLoad(f *testing.F) {
-	example, err := os.ReadFile("example.yaml")
-	if err != nil {
-		f.Fatal(err)
-	}
 	const key = "canary-of-the-config-01"
-	f.Add(string(example))
-	f.Add(commentedOut.ReplaceAllString(string(example), "$1$2"))
+	// Short ones: the fuzzer would spend its time on making the whole example shorter.
 	for _, file := range []string{
-		"auth: {api_keys: [{name: ci, key: " + key + "}]}\nhttp: {adress: x}",
+		"auth: {api_keys: [{name: ci, key: " + key + "}]}\nhttp: {nothing: x}",
 		"auth: {api_keys: [{name: ci, key: '" + key + " with spaces', key_env: '" + key + "'}]}",
 		"models: {providers: {a: {base_url: 'https://u:" + key + "@a', api_key: " + key + ", headers: {X: " + key + "}}}}",
 		"webhooks: [{name: a, url: 'https://a/" + key + "#', secret: " + key + "}]\nnetwork: {proxy: {url: 'http://a:" + key + "@b', credentials: " + key + "}}",

@@ -95,6 +95,7 @@ func TestDev(t *testing.T) {
 	checkFirstRun(t, first)
 	checkKeyFile(t, d, filepath.Join(data, "api-key"))
 	checkAddressTaken(t, d)
+	checkOwnDemoOnly(t, d)
 	for name, example := range seedExamples(d) {
 		r := d.try(t, example)
 		if diff := cmp.Diff([]string{"mcp_list_tools", "mcp_call", "message"}, r.types()); diff != "" || r.Status != "completed" {
@@ -163,6 +164,23 @@ func seedExamples(d *devProcess) map[string]string {
 				"allowed_tools": ["search_repositories", "list_issues", "issue_read"]
 			}]
 		}`, github)),
+	}
+}
+
+// checkOwnDemoOnly: the one server on this machine that may be reached is the demo.
+func checkOwnDemoOnly(t *testing.T, d *devProcess) {
+	t.Helper()
+	demo, err := url.Parse(d.mcp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []string{
+		d.api, d.ui, "http://localhost:" + demo.Port(), "https://" + demo.Host, "http://127.0.0.2:" + demo.Port(), "https://10.0.0.1", "http://mcp.example.com",
+	} {
+		a, err := request(t.Context(), http.MethodPost, d.api+"/v1/responses", d.key, `{"input":"x","tools":[{"type":"mcp","server_label":"s","server_url":"`+other+`/mcp"}]}`)
+		if err != nil || a.status != http.StatusBadRequest || !bytes.Contains(a.body, []byte("tools[0].server_url")) {
+			t.Errorf("%s: status %d, %v: %s", other, a.status, err, a.body)
+		}
 	}
 }
 

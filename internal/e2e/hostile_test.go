@@ -19,7 +19,7 @@ const (
 	// mostMemory is what a worker, or a starter, may take at its peak, whatever servers do.
 	mostMemory = 200 << 20
 	// sameTime is how many runs meet one kind of server at the same time.
-	sameTime = 4
+	sameTime = 2
 )
 
 // hostileRow is something that a server does, by its name in docs/security.md, and the method that it does it to.

@@ -37,15 +37,15 @@ func echoed(r *http.Request) string {
 	return jsonEscape(strings.Join(append(all, r.URL.String(), r.RequestURI), " "), true)
 }
 
-// tell answers with what make makes of the echo.
-func tell(make func(echo string) mcptest.Answer) mcptest.Answer {
-	return func(w http.ResponseWriter, r *http.Request, m mcptest.Message) { make(echoed(r))(w, r, m) }
+// tell answers with what from makes of the echo.
+func tell(from func(echo string) mcptest.Answer) mcptest.Answer {
+	return func(w http.ResponseWriter, r *http.Request, m mcptest.Message) { from(echoed(r))(w, r, m) }
 }
 
-// tellHeader answers with what make makes of one secret, as it is.
-func tellHeader(make func(secret string) mcptest.Answer) mcptest.Answer {
+// tellHeader answers with what from makes of one secret, as it is.
+func tellHeader(from func(secret string) mcptest.Answer) mcptest.Answer {
 	return func(w http.ResponseWriter, r *http.Request, m mcptest.Message) {
-		make(jsonEscape(r.Header.Get("X-Canary"), false))(w, r, m)
+		from(jsonEscape(r.Header.Get("X-Canary"), false))(w, r, m)
 	}
 }
 

@@ -34,7 +34,7 @@ func FuzzCheckURL(f *testing.F) {
 			}
 			return
 		}
-		req, err := http.NewRequest(http.MethodPost, raw, strings.NewReader("{}"))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, raw, strings.NewReader("{}"))
 		if err != nil {
 			t.Fatalf("%q cannot be requested: %v", raw, err)
 		}

@@ -11,7 +11,7 @@ import (
 // newNameServer starts a name server that knows the IPv4 addresses of a few names, and that there are no others. It returns its address.
 func newNameServer(t *testing.T, known map[string][]string) string {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

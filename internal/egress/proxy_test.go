@@ -204,6 +204,7 @@ func TestProxyThatFails(t *testing.T) {
 		"target refused":      {answer: status(403), status: 403},
 		"too many":            {answer: status(429), status: 429, temporary: true},
 		"target away":         {answer: status(502), status: 502, temporary: true},
+		"a telling reason":    {answer: raw("HTTP/1.1 403 " + canary + "\r\nContent-Length: 0\r\n\r\n"), status: 403},
 		"no HTTP":             {answer: raw(canary + "\r\n\r\n"), temporary: true},
 		"no end":              {answer: raw("HTTP/1.1 200 OK\r\nX: " + strings.Repeat(canary, 10_000)), temporary: true},
 		"more than an answer": {answer: raw("HTTP/1.1 200 OK\r\n\r\n" + canary), temporary: true},

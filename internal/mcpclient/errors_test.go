@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"perdure/internal/egress"
 	"perdure/internal/secret"
 )
@@ -130,6 +132,19 @@ func TestCleanText(t *testing.T) {
 		}
 		if got := r.clean(in, limit); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+// What the SDK says of an answer may quote it.
+func TestErrorsOfTheSDKAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{errors.New("secret-secret"), fmt.Errorf("secret-secret: %w", mcp.ErrConnectionClosed)} {
+		e := sdkError(err)
+		for cause := error(e); cause != nil; cause = errors.Unwrap(cause) {
+			if strings.Contains(fmt.Sprintf("%v %+v", cause, cause), "secret-secret") {
+				t.Errorf("%v became %v", err, cause)
+			}
 		}
 	}
 }

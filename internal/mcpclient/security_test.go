@@ -162,7 +162,7 @@ func TestAnswersThatRepeatCredentials(t *testing.T) {
 	h, c := newHostile(t), newClient(t, mcpclient.Options{})
 	server := at(h.URL())
 	server.Header = http.Header{"Authorization": {"Bearer " + canary}, "X-Region": {"eu"}}
-	h.On("initialize", mcptest.Result(`{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"`+canary+`","version":"1"}}`))
+	h.On("initialize", mcptest.Result(`{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"`+canary+`","version":"`+canary+`"}}`))
 	h.On("tools/list", mcptest.Result(`{"tools":[
 		{"name":"a","description":"eu `+canary+`","inputSchema":{}},
 		{"name":"b","inputSchema":{"title":"`+canary+`"}},
@@ -177,6 +177,21 @@ func TestAnswersThatRepeatCredentials(t *testing.T) {
 	}
 	result, err := c.CallTool(t.Context(), "run", server, callT)
 	if err != nil || result.Output != "eu [redacted]" {
+		t.Errorf("got %v, %v", result, err)
+	}
+	// A bound that cuts through a credential must not leave its beginning.
+	almost := strings.Repeat("x", 512-len(canary)+1)
+	for _, part := range []string{
+		`{"type":"image","mimeType":"` + almost + canary + `"}`, `{"type":"` + almost + canary + `"}`, `{"type":"resource_link","uri":"` + almost + canary + `"}`,
+		`{"type":"resource","resource":{"uri":"` + almost + canary + `","blob":""}}`,
+	} {
+		h.On("tools/call", mcptest.Result(`{"content":[`+part+`]}`))
+		if result, err := c.CallTool(t.Context(), "run", server, callT); err != nil || strings.Contains(result.Output, canary[:10]) {
+			t.Errorf("got %v, %v", result, err)
+		}
+	}
+	h.On("tools/call", mcptest.Result(`{"structuredContent":{"a":"`+strings.Replace(canary, "c", `\u0063`, 1)+`"}}`))
+	if result, err := c.CallTool(t.Context(), "run", server, callT); err != nil || result.Output != `{"a":"[redacted]"}` {
 		t.Errorf("got %v, %v", result, err)
 	}
 }

@@ -180,11 +180,7 @@ func kindOf(f failure, status int) Kind {
 
 // unreached classifies a request that got no answer. The error's own text would tell the address.
 func (p *Provider) unreached(err error) *Error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
-	e := &Error{Kind: KindNetwork, Provider: p.Name, Temporary: true, Message: "the connection failed", cause: err}
+	e := &Error{Kind: KindNetwork, Provider: p.Name, Temporary: true, Message: "the connection failed", cause: safeCause(err)}
 	var dns *net.DNSError
 	var op *net.OpError
 	var certificate *tls.CertificateVerificationError
@@ -203,6 +199,26 @@ func (p *Provider) unreached(err error) *Error {
 		e.Kind, e.Message = KindTimeout, "it did not begin to answer in time"
 	}
 	return e
+}
+
+// safeCause keeps errors whose texts are built from names, addresses and certificates. Others quote peers: a proxy that repeats its
+// credentials, an answer that is not one of HTTP. Of those only the type is kept.
+func safeCause(err error) error {
+	var op *net.OpError
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var wrapped *url.Error
+	switch {
+	case errors.As(err, &op):
+		return op
+	case errors.As(err, &dns):
+		return dns
+	case errors.As(err, &certificate):
+		return certificate
+	case errors.As(err, &wrapped):
+		err = wrapped.Err
+	}
+	return fmt.Errorf("%T (text withheld)", err)
 }
 
 // retryAfter reads how long to wait, in the three forms in use: milliseconds, seconds and a date.

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -30,6 +31,14 @@ func TestRedactor(t *testing.T) {
 	} {
 		if got := r.Text(text); got != want {
 			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+	for before := range 4 {
+		for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
+			text := encoding.EncodeToString([]byte(strings.Repeat("x", before) + key + "yz"))
+			if got := r.Text(text); !strings.Contains(got, redacted) || len(got) > len(redacted)+12 {
+				t.Errorf("%q became %q", text, got)
+			}
 		}
 	}
 	if none := (Redactor{}); none.Text(key) != key || none.Found(key) || none.JSON(key) != key {

@@ -78,3 +78,16 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+func TestRefusalsRepeatNothing(t *testing.T) {
+	t.Parallel()
+	const canary = "canary-3f0a"
+	for _, status := range []int{200, 302, 404, 410, 429, 500, 599} {
+		e := refused("ops", &http.Response{StatusCode: status, Status: canary, Header: http.Header{
+			"Location": {canary}, "Retry-After": {canary}, "Www-Authenticate": {canary}, "Server": {canary},
+		}})
+		if strings.Contains(e.Error(), canary) {
+			t.Errorf("HTTP %d became %v", status, e)
+		}
+	}
+}

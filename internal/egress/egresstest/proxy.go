@@ -2,6 +2,7 @@ package egresstest
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -92,14 +93,14 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	case !known:
 		http.Error(w, "no route to "+r.Host, http.StatusForbidden)
 	default:
-		if err := p.connect(w, address); err != nil {
+		if err := p.connect(r.Context(), w, address); err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 		}
 	}
 }
 
-func (p *Proxy) connect(w http.ResponseWriter, address string) error {
-	target, err := net.Dial("tcp", address)
+func (p *Proxy) connect(ctx context.Context, w http.ResponseWriter, address string) error {
+	target, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
