@@ -25,17 +25,20 @@ func TestRetryRules(t *testing.T) {
 		{"a rule that this version does not know", only("sometimes"), false, false},
 		{
 			"always, but one tool never",
-			activities.RetryPolicy{Default: activities.RetryAlways, Tools: map[string]activities.RetryRule{write: activities.RetryNever}}, true, false,
+			activities.RetryPolicy{Default: activities.RetryAlways, Tools: map[string]activities.RetryRule{write: activities.RetryNever}},
+			true, false,
 		},
 		{
 			"never, but one tool safe and one always",
 			activities.RetryPolicy{Default: activities.RetryNever, Tools: map[string]activities.RetryRule{
 				read: activities.RetrySafe, write: activities.RetryAlways,
-			}}, true, true,
+			}},
+			true, true,
 		},
 		{
 			"a rule for a tool of another name",
-			activities.RetryPolicy{Tools: map[string]activities.RetryRule{"Write": activities.RetryAlways}}, true, false,
+			activities.RetryPolicy{Tools: map[string]activities.RetryRule{"Write": activities.RetryAlways}},
+			true, false,
 		},
 	}
 	for _, tt := range tests {

@@ -156,7 +156,7 @@ func (v *versions) awaitRow(t *testing.T, build, state string, runs int) {
 }
 
 // completesOn makes a run of a body and checks on which build, as Temporal knows it.
-func (v *versions) completesOn(t *testing.T, build, body string) response {
+func (v *versions) completesOn(t *testing.T, build, body string) {
 	t.Helper()
 	a, err := v.respond(t.Context(), body)
 	if err != nil {
@@ -167,7 +167,6 @@ func (v *versions) completesOn(t *testing.T, build, body string) response {
 		t.Errorf("the run is %s", r.Status)
 	}
 	v.checkBuild(t, r.ID, build, enumspb.VERSIONING_BEHAVIOR_PINNED)
-	return r
 }
 
 // checkBuild checks by which build a workflow was carried out, and that the two differ: only one of them begins with a timer.
