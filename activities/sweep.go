@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"perdure/internal/blob"
@@ -64,6 +65,18 @@ func (a *Activities) Sweep(ctx context.Context) (SweepResult, error) {
 		a.Logger.InfoContext(ctx, "values whose response or conversation has expired were removed", "values", done.Removed)
 	}
 	return done, nil
+}
+
+// ErrForeignStores means that the values are those of another namespace, which this one must not sweep.
+var ErrForeignStores = blob.ErrForeign
+
+// ClaimStores makes sure that the values are those of the namespace's workflows. Its error is [ErrForeignStores], or one that may pass.
+func (a *Activities) ClaimStores(ctx context.Context, c client.Client, namespace string) error {
+	d, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+	if err != nil {
+		return err
+	}
+	return a.Blobs.Claim(ctx, d.GetNamespaceInfo().GetId())
 }
 
 // goneOf returns those of the workflows that Temporal does not have.

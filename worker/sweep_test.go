@@ -246,3 +246,31 @@ func TestSweepWithoutLimits(t *testing.T) {
 		t.Errorf("the sweep ended with %v", err)
 	}
 }
+
+// A worker whose stores belong to another cluster does not start: the other's sweeps would remove the values of its runs.
+func TestForeignStores(t *testing.T) {
+	t.Parallel()
+	f := setup(t, "http://127.0.0.1:1/v1")
+	f.options.Namespace = client.DefaultNamespace
+	c := dial(t, temporaldevtest.Address(t), "")
+	stop, ended := f.run(t, c)
+	awaitLog(t, f.log, "worker started")
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	other := must(blob.Open(blob.Options{Dir: f.dir}))
+	if err := other.Claim(t.Context(), "another-cluster"); !errors.Is(err, blob.ErrForeign) {
+		t.Errorf("another cluster's claim: %v", err)
+	}
+
+	g := setup(t, "http://127.0.0.1:1/v1")
+	g.options.Namespace = client.DefaultNamespace
+	if err := g.blobs.Claim(t.Context(), "another-cluster"); err != nil {
+		t.Fatal(err)
+	}
+	_, ended = g.run(t, c)
+	if err := <-ended; !errors.Is(err, activities.ErrForeignStores) {
+		t.Errorf("the worker ended with %v", err)
+	}
+}

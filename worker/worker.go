@@ -16,7 +16,7 @@ import (
 	"perdure/activities"
 )
 
-// Options configure a worker. All fields are required, but for the version and SweepEvery.
+// Options configure a worker. All fields are required, but for the version, Namespace and SweepEvery.
 type Options struct {
 	TaskQueue string
 	// Deployment and BuildID are the version of the code that this worker runs, among those of a Worker Deployment. Without a BuildID
@@ -28,6 +28,8 @@ type Options struct {
 	// StopGrace is how long activities may go on after the worker was told to stop. What is not done by then is handed back:
 	// its context is cancelled, and another worker tries it again, without waiting for a timeout.
 	StopGrace time.Duration
+	// Namespace is that of the client. With it, a worker does not start whose stores of large values are another namespace's.
+	Namespace string
 	// SweepEvery is how often the stores of large values are swept, by one of the workers; 0 is never.
 	SweepEvery time.Duration
 	Logger     *slog.Logger
@@ -83,6 +85,9 @@ func Run(ctx context.Context, c client.Client, steps *activities.Activities, o O
 func start(ctx context.Context, c client.Client, steps *activities.Activities, o Options, h *handBack, onFatal func(error)) (worker.Worker, error) {
 	for wait := firstReconnect; ; wait = min(2*wait, lastReconnect) {
 		_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
+		if err == nil && o.Namespace != "" {
+			err = steps.ClaimStores(ctx, c, o.Namespace)
+		}
 		if err == nil {
 			w := newWorker(c, steps, o, h, onFatal)
 			if err = w.Start(); err == nil {
@@ -95,7 +100,7 @@ func start(ctx context.Context, c client.Client, steps *activities.Activities, o
 		case final(err):
 			return nil, err
 		}
-		o.Logger.WarnContext(ctx, "Temporal cannot be reached, waiting", "error", err)
+		o.Logger.WarnContext(ctx, "Temporal, or the storage of large values, cannot be reached, waiting", "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
@@ -110,7 +115,8 @@ func final(err error) bool {
 		namespace *serviceerror.NamespaceNotFound
 		invalid   *serviceerror.InvalidArgument
 	)
-	return errors.As(err, &denied) || errors.As(err, &namespace) || errors.As(err, &invalid)
+	return errors.As(err, &denied) || errors.As(err, &namespace) || errors.As(err, &invalid) ||
+		errors.Is(err, activities.ErrForeignStores)
 }
 
 // newWorker returns a worker that knows every workflow and activity. Its steps are handed back by h. It calls onFatal at most once.

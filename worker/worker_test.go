@@ -268,7 +268,7 @@ func TestRunWaitsForItsServer(t *testing.T) {
 	f := setup(t, m.URL())
 	c := dial(t, address, "")
 	_, ended := f.run(t, c)
-	awaitLog(t, f.log, "Temporal cannot be reached, waiting")
+	awaitLog(t, f.log, "Temporal, or the storage of large values, cannot be reached, waiting")
 	forward(t, address, temporaldevtest.Address(t))
 	awaitLog(t, f.log, "worker started")
 	var out workflows.Outcome
@@ -288,7 +288,7 @@ func TestStopWhileWaitingForTheServer(t *testing.T) {
 	l.Close()
 	f := setup(t, "http://127.0.0.1:1/v1")
 	stop, ended := f.run(t, dial(t, l.Addr().String(), ""))
-	awaitLog(t, f.log, "Temporal cannot be reached, waiting")
+	awaitLog(t, f.log, "Temporal, or the storage of large values, cannot be reached, waiting")
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)

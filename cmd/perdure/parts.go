@@ -203,6 +203,7 @@ func workerOptions(c config.Config, logger *slog.Logger) (worker.Options, error)
 		MaxWorkflowTasks: c.Worker.MaxConcurrentWorkflowTasks,
 		StopGrace:        c.Worker.StopGrace,
 		SweepEvery:       c.Blobs.SweepEvery,
+		Namespace:        namespaceOf(c.Temporal),
 		Logger:           logger,
 	}, err
 }

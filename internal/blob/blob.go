@@ -62,4 +62,6 @@ var (
 	ErrCorrupt = errors.New("blob: corrupt")
 	// ErrUnavailable means that the directory or the bucket could not be used.
 	ErrUnavailable = errors.New("blob: storage cannot be used")
+	// ErrForeign means that the values are those of another Temporal namespace.
+	ErrForeign = errors.New("blob: the values belong to another Temporal namespace")
 )

@@ -52,7 +52,7 @@ func TestEncryptionIsSwitched(t *testing.T) {
 		on, off := encrypted(sealer), decrypting(sealer)
 		put(t, p.open(t, off).For("resp_off"), canary)
 		put(t, p.open(t, on).For("resp_on"), canary)
-		for _, mode := range []func(*blob.Options){on, off} {
+		for i, mode := range []func(*blob.Options){on, off} {
 			s := p.open(t, mode)
 			for _, owner := range []string{"resp_off", "resp_on"} {
 				checkHolds(t, s.For(owner), canary)
@@ -61,6 +61,11 @@ func TestEncryptionIsSwitched(t *testing.T) {
 					t.Errorf("a copy from %s: %v", owner, err)
 				}
 				checkHolds(t, p.open(t, on).For(copied), canary)
+				for _, name := range p.of(t, copied) {
+					if i == 0 && bytes.Contains(p.read(t, name), []byte("canary")) {
+						t.Errorf("with encryption, %s is a copy in the clear", name)
+					}
+				}
 				checkHolds(t, p.open(t, off).For(copied), canary)
 			}
 		}
@@ -127,6 +132,8 @@ func TestKeysAreRotated(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkHolds(t, p.open(t, encrypted(sealerOf(t, data))).For("resp_2"), canary)
+		// A chain of copies does not keep the old key needed.
+		checkMissing(t, p.open(t, encrypted(before)).For("resp_2"), canary)
 		put(t, after.For("resp_3"), canary)
 		checkMissing(t, p.open(t, encrypted(before)).For("resp_3"), canary)
 	})

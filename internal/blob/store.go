@@ -57,8 +57,8 @@ func binding(ref Ref) secret.Binding {
 // another owner.
 func (s *Store) label(ref Ref) string { return s.dir + string(ref) }
 
-// names returns the names that a value may have with each of the owners, the likeliest first: the switch can have been moved and the keys
-// rotated since it was written. What is in the same place is the same form of the value.
+// names returns the names that a value may have with each of the owners, the likeliest first, which is how it is written now: the switch can have been moved and the keys
+// rotated since.
 func (s *Stores) names(ref Ref, owners ...*Store) ([][]string, error) {
 	digest, err := ref.digest()
 	if err != nil {
@@ -95,6 +95,14 @@ func (s *Store) Get(ctx context.Context, ref Ref) ([]byte, error) {
 	if err := errors.Join(s.invalid, ctx.Err()); err != nil {
 		return nil, err
 	}
+	data, err := s.read(ctx, ref)
+	if err == nil {
+		s.all.cache.add(s.label(ref), data)
+	}
+	return data, err
+}
+
+func (s *Store) read(ctx context.Context, ref Ref) ([]byte, error) {
 	names, err := s.all.names(ref, s)
 	if err != nil {
 		return nil, err
@@ -107,12 +115,7 @@ func (s *Store) Get(ctx context.Context, ref Ref) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		data, err := s.open(ref, name, kept)
-		if err != nil {
-			return nil, err
-		}
-		s.all.cache.add(s.label(ref), data)
-		return data, nil
+		return s.open(ref, name, kept)
 	}
 	return nil, fmt.Errorf("%w: %s", ErrNotFound, ref)
 }
@@ -147,18 +150,26 @@ func (s *Store) Copy(ctx context.Context, from *Store, ref Ref) error {
 	if err != nil {
 		return err
 	}
-	for i, source := range names[0] {
-		err := s.all.backend.copy(ctx, from.dir+source, s.dir+names[1][i])
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if data, ok := s.all.cache.get(from.label(ref)); ok {
-			s.all.cache.add(s.label(ref), data)
-		}
-		return nil
+	err = s.all.backend.copy(ctx, from.dir+names[0][0], s.dir+names[1][0])
+	if errors.Is(err, ErrNotFound) {
+		return s.rewrite(ctx, from, ref)
 	}
-	return fmt.Errorf("%w: %s", ErrNotFound, ref)
+	if err != nil {
+		return err
+	}
+	if data, ok := s.all.cache.get(from.label(ref)); ok {
+		s.all.cache.add(s.label(ref), data)
+	}
+	return nil
+}
+
+// rewrite is Copy for a value that is not kept as it would be now: the copy is, so that values which are copied again and again do not
+// need the key for ever with which they were encrypted first.
+func (s *Store) rewrite(ctx context.Context, from *Store, ref Ref) error {
+	data, err := from.read(ctx, ref)
+	if err != nil {
+		return err
+	}
+	_, err = s.Put(ctx, data)
+	return err
 }

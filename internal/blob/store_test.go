@@ -272,3 +272,22 @@ func TestManyWriters(t *testing.T) {
 		}
 	})
 }
+
+// Two clusters can each have a namespace of the same name, and neither may remove what only the other one knows.
+func TestClaim(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, p place) {
+		for range 2 {
+			if err := p.open(t).Claim(t.Context(), "id-1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := p.open(t).Claim(t.Context(), "id-2")
+		if !errors.Is(err, blob.ErrForeign) || !strings.Contains(err.Error(), "id-1") || !strings.Contains(err.Error(), "blobs.prefix") {
+			t.Errorf("another cluster's claim: %v", err)
+		}
+		if err := p.open(t, func(o *blob.Options) { o.Namespace = "other" }).Claim(t.Context(), "id-2"); err != nil {
+			t.Errorf("another namespace's claim: %v", err)
+		}
+	})
+}

@@ -101,6 +101,25 @@ func (s *Stores) of(kind, owner string) *Store {
 	return &Store{all: s, dir: dir, invalid: err}
 }
 
+// claimName is where it stands whose the values of a namespace are.
+const claimName = "namespace-id"
+
+// Claim makes sure that the values are those of the Temporal namespace with the given ID: a sweep removes what that one does not know. Two
+// clusters may each have a namespace of the same name. The error is [ErrForeign] if another one has claimed the values before.
+func (s *Stores) Claim(ctx context.Context, namespaceID string) error {
+	name := s.root + claimName
+	held, err := s.backend.get(ctx, name, maxPart)
+	if errors.Is(err, ErrNotFound) {
+		return s.backend.put(ctx, name, []byte(namespaceID))
+	}
+	if err == nil && string(held) != namespaceID {
+		return fmt.Errorf("%w, of the same name and with the ID %q: give each cluster a directory, bucket or prefix of its own (data.dir, "+
+			"blobs.bucket, blobs.prefix); or, if the other one is gone for good, remove %s, and what it had left is removed, too",
+			ErrForeign, held, name)
+	}
+	return err
+}
+
 // Remove removes all that a workflow owns, its events included. What is written at the same time may stay.
 func (s *Stores) Remove(ctx context.Context, workflowID string) error {
 	if err := ctx.Err(); err != nil {
