@@ -91,8 +91,8 @@ func registerSearchAttributes(ctx context.Context, c client.Client, namespace st
 			return 0, fmt.Errorf("search attribute %s has type %s in namespace %q and must have %s: remove it there first", name, got, namespace, want)
 		}
 	}
-	if len(missing) == 0 {
-		return 0, nil
+	if len(missing) == 0 { // another process may have added them a moment ago
+		return 0, awaitSearchAttributes(ctx, c, namespace)
 	}
 	_, err = service.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: missing})
 	var exists *serviceerror.AlreadyExists
