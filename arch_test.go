@@ -34,11 +34,13 @@ var allowed = map[string][]string{
 	"internal/stream":     {"internal/blob", "internal/events", "internal/responses"},
 	"internal/model":      {"internal/responses", "internal/secret"},
 	"internal/mcpclient":  {"internal/egress", "internal/secret"},
+	"internal/oauth":      {"internal/cfaccess", "internal/egress", "internal/secret"},
 	"internal/webhook":    {"internal/egress", "internal/secret"},
 	"config":              {"internal/egress", "internal/secret", "internal/webhook"},
 
 	"internal/admission":   {},
 	"internal/blob":        {"internal/secret"},
+	"internal/cfaccess":    {},
 	"internal/demo":        {},
 	"internal/egress":      {"internal/secret"},
 	"internal/identity":    {},
@@ -57,6 +59,7 @@ var allowed = map[string][]string{
 	"internal/linktest":                    {},
 	"internal/logtest":                     {},
 	"internal/modeltest":                   {},
+	"internal/oauthtest":                   {},
 	"internal/temporaldev/temporaldevtest": {"internal/temporaldev"},
 
 	// Modules of their own.

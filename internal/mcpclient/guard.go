@@ -260,7 +260,7 @@ func readError(ctx context.Context, err error, limit int64) *Error {
 		return endOfContext(context.Cause(ctx), phaseRead.String())
 	}
 	e := failure(StageConnect, "the connection was lost while reading the answer")
-	e.Temporary, e.cause = true, safeCause(err)
+	e.Temporary, e.cause = true, egress.SafeCause(err)
 	return e
 }
 
