@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"internal/events":     {"internal/blob", "internal/secret"},
 	"internal/stream":     {"internal/blob", "internal/events", "internal/responses"},
 	"internal/model":      {"internal/responses", "internal/secret"},
-	"internal/mcpclient":  {"internal/egress", "internal/secret"},
+	"internal/mcpclient":  {"internal/cfaccess", "internal/egress", "internal/oauth", "internal/secret"},
 	"internal/oauth":      {"internal/cfaccess", "internal/egress", "internal/secret"},
 	"internal/webhook":    {"internal/egress", "internal/secret"},
 	"config":              {"internal/egress", "internal/secret", "internal/webhook"},

@@ -16,8 +16,8 @@ const (
 
 // What to say to people about an answer that is [Refused].
 const (
-	missing = "Cloudflare Access guards this server: set its network access to Cloudflare Access, with a service token's client ID and secret"
-	refused = "the Cloudflare Access token was refused: check the service token's client ID and secret, and that its policy admits this server"
+	missing = "Cloudflare Access guards this server: give its network access a service token (CF-Access-Client-Id and CF-Access-Client-Secret)"
+	refused = "the Cloudflare Access token was refused: check CF-Access-Client-Id and CF-Access-Client-Secret, and that the policy admits the token"
 )
 
 // Refused reports whether an answer is that of Cloudflare Access to a request without valid credentials: a redirect to the team's login

@@ -17,7 +17,7 @@ type eventStream struct {
 	ctx   context.Context // the request's, to tell why a read failed
 	body  io.ReadCloser
 	in    *boundedReader
-	lines *bufio.Scanner
+	lines eventScanner
 	ex    *exchange
 	id    json.RawMessage // of the request
 	out   bytes.Buffer    // for the SDK
@@ -26,9 +26,7 @@ type eventStream struct {
 
 func newEventStream(ctx context.Context, body io.ReadCloser, ex *exchange, id json.RawMessage) *eventStream {
 	in := &boundedReader{r: body, limit: ex.maxBytes}
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, int(ex.maxBytes)+1)
-	return &eventStream{ctx: ctx, body: body, in: in, lines: lines, ex: ex, id: id}
+	return &eventStream{ctx: ctx, body: body, in: in, lines: newEventScanner(in, ex.maxBytes), ex: ex, id: id}
 }
 
 func (s *eventStream) Read(p []byte) (int, error) {
@@ -52,13 +50,13 @@ func (s *eventStream) Close() error {
 
 // next handles one event or the end of the stream.
 func (s *eventStream) next() {
-	data, ok := s.event()
+	name, data, ok := s.lines.next()
 	if !ok {
 		s.fail(s.ended())
 		return
 	}
-	if len(data) == 0 {
-		return // a priming event, or a comment
+	if len(data) == 0 || name != "message" {
+		return // a priming event, a comment, or another kind of event
 	}
 	m, err := parseMessage(data)
 	switch {
@@ -68,40 +66,9 @@ func (s *eventStream) next() {
 		s.write(s.ex.answered(m))
 		s.done = true
 	case m.method != "" && validID(m.id):
-		// Without its parameters, which are not needed to decline it.
-		method, _ := json.Marshal(m.method)
-		s.write(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"method":%s}`, m.id, method))
+		s.write(m.withoutParams())
 	}
 	// Notifications and answers to nobody are dropped.
-}
-
-// event returns the data of the next event, or false at the end.
-func (s *eventStream) event() ([]byte, bool) {
-	var data []byte
-	isMessage := true
-	for s.lines.Scan() {
-		line := s.lines.Bytes()
-		if len(line) == 0 {
-			if !isMessage {
-				data = nil
-			}
-			return data, true
-		}
-		field, value, _ := bytes.Cut(line, []byte{':'})
-		value = bytes.TrimPrefix(value, []byte{' '})
-		switch string(field) {
-		case "event":
-			isMessage = len(value) == 0 || string(value) == "message"
-		case "data":
-			if data != nil {
-				data = append(data, '\n')
-			}
-			data = append(data, value...)
-		}
-	}
-	// An event that the end cuts off does not count, but servers do forget the
-	// last empty line.
-	return data, isMessage && len(data) > 0 && s.lines.Err() == nil
 }
 
 func (s *eventStream) ended() *Error {
@@ -117,18 +84,70 @@ func (s *eventStream) ended() *Error {
 // up the whole session.
 func (s *eventStream) fail(e *Error) {
 	s.ex.fail(e)
-	s.write(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":{"code":%d,"message":"no usable answer"}}`, s.id, codeInternalError))
+	s.write(noUsableAnswer(s.id))
 	s.done = true
 }
 
-// write emits one event. A message may span lines; each is a field of its own.
-func (s *eventStream) write(message []byte) {
+func (s *eventStream) write(message []byte) { writeEvent(&s.out, message) }
+
+// noUsableAnswer is what the SDK sees of an answer that it must not see.
+func noUsableAnswer(id json.RawMessage) []byte {
+	return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":{"code":%d,"message":"no usable answer"}}`, id, codeInternalError)
+}
+
+// withoutParams is a request of the server with all that is needed to decline it.
+func (m message) withoutParams() []byte {
+	method, _ := json.Marshal(m.method)
+	return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"method":%s}`, m.id, method)
+}
+
+// writeEvent emits one event. A message may span lines; each is a field of its own.
+func writeEvent(out *bytes.Buffer, message []byte) {
 	for line := range bytes.Lines(message) {
-		s.out.WriteString("data: ")
-		s.out.Write(bytes.TrimRight(line, "\r\n"))
-		s.out.WriteByte('\n')
+		out.WriteString("data: ")
+		out.Write(bytes.TrimRight(line, "\r\n"))
+		out.WriteByte('\n')
 	}
-	s.out.WriteByte('\n')
+	out.WriteByte('\n')
+}
+
+// An eventScanner reads server-sent events.
+type eventScanner struct{ *bufio.Scanner }
+
+// newEventScanner reads events from in, which bounds them. A line may be as
+// long as longest says.
+func newEventScanner(in io.Reader, longest int64) eventScanner {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, int(longest)+1)
+	return eventScanner{lines}
+}
+
+// next returns the next event, or false at the end. The name of one that has
+// none is "message".
+func (s eventScanner) next() (name string, data []byte, ok bool) {
+	name = "message"
+	for s.Scan() {
+		line := s.Bytes()
+		if len(line) == 0 {
+			return name, data, true
+		}
+		field, value, _ := bytes.Cut(line, []byte{':'})
+		value = bytes.TrimPrefix(value, []byte{' '})
+		switch string(field) {
+		case "event":
+			if name = string(value); name == "" {
+				name = "message"
+			}
+		case "data":
+			if data != nil {
+				data = append(data, '\n')
+			}
+			data = append(data, value...)
+		}
+	}
+	// An event that the end cuts off does not count, but servers do forget the
+	// last empty line.
+	return name, data, len(data) > 0 && s.Err() == nil
 }
 
 // validID reports whether id is one that JSON-RPC allows: a string or a number.

@@ -196,7 +196,7 @@ func TestCloudflareAccessIsRecognized(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, oauthtest.Options{}, oauthtest.ResourceOptions{AccessID: "id", AccessSecret: "pass"}, oauth.Options{})
 	_, err := w.client.Discover(t.Context(), w.con, oauth.Challenge{})
-	wantError(t, err, oauth.StageResource, "set its network access")
+	wantError(t, err, oauth.StageResource, "give its network access")
 	w.con.Header = http.Header{"Cf-Access-Client-Id": {"id"}, "Cf-Access-Client-Secret": {"wrong"}}
 	_, err = w.client.Discover(t.Context(), w.con, oauth.Challenge{})
 	wantError(t, err, oauth.StageResource, "the Cloudflare Access token was refused")
