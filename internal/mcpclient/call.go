@@ -81,7 +81,16 @@ func (c *Client) callTool(ctx context.Context, runKey string, s Server, call Cal
 }
 
 func (c *Client) call(ctx context.Context, sess *session, call Call) (json.RawMessage, error) {
+	mirrors, err := c.mirrors(ctx, sess, call.Name)
+	if err != nil {
+		return nil, err
+	}
+	headers, err := paramHeaders(mirrors, call.Arguments)
+	if err != nil {
+		return nil, err
+	}
 	ex := &exchange{
+		header:         headers,
 		methods:        []string{methodCall},
 		standIn:        `{"content":[]}`,
 		maxBytes:       c.opts.MaxCallBytes,

@@ -12,21 +12,33 @@ import (
 // An eventStream is the body of an answer that comes as server-sent events. It
 // passes on to the SDK, newly written, only what the SDK must see: requests of
 // the server, which it declines, and the response. After the response it
-// reports the end of the stream, whatever the server does.
+// reports the end of the stream, whatever the server does. A stream that ends
+// before the response is resumed if the server has made that possible.
 type eventStream struct {
-	ctx   context.Context // the request's, to tell why a read failed
-	body  io.ReadCloser
-	in    *boundedReader
-	lines eventScanner
-	ex    *exchange
-	id    json.RawMessage // of the request
-	out   bytes.Buffer    // for the SDK
-	done  bool
+	ctx    context.Context // the request's, to tell why a read failed
+	body   io.ReadCloser
+	in     *boundedReader
+	lines  eventScanner
+	ex     *exchange
+	id     json.RawMessage // of the request
+	out    bytes.Buffer    // for the SDK
+	done   bool
+	resume resumption
 }
 
-func newEventStream(ctx context.Context, body io.ReadCloser, ex *exchange, id json.RawMessage) *eventStream {
-	in := &boundedReader{r: body, limit: ex.maxBytes}
-	return &eventStream{ctx: ctx, body: body, in: in, lines: newEventScanner(in, ex.maxBytes), ex: ex, id: id}
+func newEventStream(ctx context.Context, body io.ReadCloser, ex *exchange, id json.RawMessage, reopen reopener) *eventStream {
+	s := &eventStream{
+		ctx: ctx, ex: ex, id: id, in: &boundedReader{limit: ex.maxBytes},
+		resume: resumption{reopen: reopen, delay: defaultResumeDelay},
+	}
+	s.read(body)
+	return s
+}
+
+// read begins with a body, within what is left of the bound.
+func (s *eventStream) read(body io.ReadCloser) {
+	s.body, s.in.r = body, body
+	s.lines = newEventScanner(s.in, s.ex.maxBytes)
 }
 
 func (s *eventStream) Read(p []byte) (int, error) {
@@ -50,15 +62,16 @@ func (s *eventStream) Close() error {
 
 // next handles one event or the end of the stream.
 func (s *eventStream) next() {
-	name, data, ok := s.lines.next()
+	e, ok := s.lines.next()
+	s.resume.note(e)
 	if !ok {
-		s.fail(s.ended())
+		s.goOn()
 		return
 	}
-	if len(data) == 0 || name != "message" {
+	if len(e.data) == 0 || e.name != "message" {
 		return // a priming event, a comment, or another kind of event
 	}
-	m, err := parseMessage(data)
+	m, err := parseMessage(e.data)
 	switch {
 	case err != nil:
 		s.fail(failure(StageProtocol, "an event of its answer is not one JSON-RPC message"))
@@ -122,32 +135,43 @@ func newEventScanner(in io.Reader, longest int64) eventScanner {
 	return eventScanner{lines}
 }
 
-// next returns the next event, or false at the end. The name of one that has
-// none is "message".
-func (s eventScanner) next() (name string, data []byte, ok bool) {
-	name = "message"
+// An event is one server-sent event. Its name is "message" if it has none.
+type event struct {
+	name  string
+	data  []byte
+	id    string
+	retry string // as the server wrote it
+}
+
+// next returns the next event, or what there is of it and false at the end.
+func (s eventScanner) next() (e event, ok bool) {
+	e.name = "message"
 	for s.Scan() {
 		line := s.Bytes()
 		if len(line) == 0 {
-			return name, data, true
+			return e, true
 		}
 		field, value, _ := bytes.Cut(line, []byte{':'})
 		value = bytes.TrimPrefix(value, []byte{' '})
 		switch string(field) {
 		case "event":
-			if name = string(value); name == "" {
-				name = "message"
+			if e.name = string(value); e.name == "" {
+				e.name = "message"
 			}
 		case "data":
-			if data != nil {
-				data = append(data, '\n')
+			if e.data != nil {
+				e.data = append(e.data, '\n')
 			}
-			data = append(data, value...)
+			e.data = append(e.data, value...)
+		case "id":
+			e.id = string(value)
+		case "retry":
+			e.retry = string(value)
 		}
 	}
 	// An event that the end cuts off does not count, but servers do forget the
 	// last empty line.
-	return name, data, len(data) > 0 && s.Err() == nil
+	return e, len(e.data) > 0 && s.Err() == nil
 }
 
 // validID reports whether id is one that JSON-RPC allows: a string or a number.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptrace"
 	"slices"
 	"sync"
@@ -30,6 +31,7 @@ type exchange struct {
 	maxBytes int64    // bound of the answer, decompressed
 
 	// Of a tool call only.
+	header         http.Header
 	arguments      json.RawMessage
 	idempotencyKey string
 	beforeSend     func(context.Context) error

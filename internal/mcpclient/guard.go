@@ -89,6 +89,9 @@ func (g *guard) exchange(req *http.Request, ex *exchange, m message, body []byte
 		return nil, e
 	}
 	out.Body, out.ContentLength = gate, gate.r.Size()
+	for name, values := range ex.header {
+		out.Header[name] = values
+	}
 	if ex.idempotencyKey != "" {
 		out.Header.Set(IdempotencyHeader, ex.idempotencyKey)
 	}
@@ -134,7 +137,7 @@ func (g *guard) exchange(req *http.Request, ex *exchange, m message, body []byte
 		return g.readJSON(ctx, resp, ex, m)
 	case err == nil && mediaType == "text/event-stream":
 		ex.streamBegins()
-		resp.Body = newEventStream(ctx, resp.Body, ex, m.id)
+		resp.Body = newEventStream(ctx, resp.Body, ex, m.id, g.reopener(req, ex))
 		return resp, nil
 	default:
 		resp.Body.Close()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -17,6 +18,10 @@ import (
 // pinnedVersion is asked for first: it spares servers of the era before
 // 2026-07-28, nearly all, a request that they do not know.
 const pinnedVersion = "2025-11-25"
+
+// statelessVersion is the first without initialize, sessions and streams that
+// can be resumed.
+const statelessVersion = "2026-07-28"
 
 const (
 	methodDiscover    = "server/discover"
@@ -53,6 +58,8 @@ type session struct {
 	opened chan struct{} // closed when mcp or err is set
 	mcp    *mcp.ClientSession
 	err    error
+	// mirrors are those of each tool, once they have been listed.
+	mirrors atomic.Pointer[map[string][]mirror]
 
 	// Guarded by Client.mu.
 	users    int

@@ -103,14 +103,14 @@ func (g *guard) receiveStream(ctx context.Context, req *http.Request, ex *exchan
 // endpoint reads the first event, which says where messages go. Messages carry
 // our credentials, so it has to be at the same origin.
 func (s *serverStream) endpoint() *Error {
-	name, data, ok := s.events.next()
+	e, ok := s.events.next()
 	switch {
 	case !ok:
 		return s.reason()
-	case name != "endpoint" || len(data) > egress.MaxURLBytes:
+	case e.name != "endpoint" || len(e.data) > egress.MaxURLBytes:
 		return failure(StageProtocol, "its event stream does not begin with an endpoint; check that the URL is an SSE endpoint")
 	}
-	to, err := s.base.Parse(string(data))
+	to, err := s.base.Parse(string(e.data))
 	if err != nil || egress.OriginOf(to) != s.guard.origin {
 		return failure(StagePolicy, "its event stream names an endpoint at another origin, which was refused")
 	}
@@ -177,15 +177,15 @@ func (s *serverStream) writeLocked(message []byte) {
 func (s *serverStream) run() {
 	requests := 0
 	for {
-		name, data, ok := s.events.next()
+		e, ok := s.events.next()
 		if !ok {
 			s.end(s.reason())
 			return
 		}
-		if len(data) == 0 || name != "message" {
+		if len(e.data) == 0 || e.name != "message" {
 			continue
 		}
-		m, err := parseMessage(data)
+		m, err := parseMessage(e.data)
 		switch {
 		case err != nil:
 			s.end(failure(StageProtocol, "an event of its stream is not one JSON-RPC message"))

@@ -19,7 +19,7 @@ func do(t *testing.T, method, target, contentType, body string) (status int, loc
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", contentType)
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,8 @@ type Resource struct {
 	proxy *httputil.ReverseProxy // to the MCP server
 	own   *httputil.ReverseProxy // to the authorization server, as if that were here
 
+	transport *http.Transport
+
 	mu       sync.Mutex
 	scopes   []string
 	metadata func(map[string]any)
@@ -52,6 +54,9 @@ func NewResource(as *Server, mcp string, opts ResourceOptions) (*Resource, error
 		return nil, err
 	}
 	r.own = httputil.NewSingleHostReverseProxy(issuer)
+	// Not the default transport, whose connections every test server that closes takes down.
+	r.transport = &http.Transport{}
+	r.own.Transport, r.proxy.Transport = r.transport, r.transport
 	r.http = httptest.NewServer(http.HandlerFunc(r.serve))
 	return r, nil
 }
@@ -66,6 +71,7 @@ func (r *Resource) Origin() string { return r.http.URL }
 func (r *Resource) Close() {
 	r.http.CloseClientConnections()
 	r.http.Close()
+	r.transport.CloseIdleConnections()
 }
 
 // Require changes the scopes that tokens need.
