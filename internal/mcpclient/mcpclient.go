@@ -24,6 +24,9 @@
 // have been executed and with Temporary whether another attempt is worthwhile;
 // the caller decides.
 //
+// An event stream that ends before the answer is not retried but resumed, if
+// the server gave its events IDs: that asks for the rest and calls nothing.
+//
 // # Sessions
 //
 // Sessions are a cache, never state: one for each run, server and set of
