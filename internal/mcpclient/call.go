@@ -51,7 +51,7 @@ func (c *Client) CallTool(ctx context.Context, runKey string, s Server, call Cal
 		e.ServerMessage = secrets.clean(e.ServerMessage, maxServerMessage)
 		return Result{}, e
 	}
-	result.Output = secrets.text(result.Output)
+	result.Output = secrets.Text(result.Output)
 	return result, nil
 }
 

@@ -120,12 +120,16 @@ func redirected(r request, from *url.URL, resp *http.Response) (string, *Error) 
 // noAnswer describes a request that failed on its way. Such failures are worth another attempt, except those that configuration causes.
 func noAnswer(r request, err error) *Error {
 	var dns *net.DNSError
+	var proxy *egress.ProxyError
 	e := failure(r.stage, r.who+" could not be reached", "try again later")
 	e.Temporary = true
 	switch {
 	case errors.Is(err, egress.ErrAddressDenied):
 		e = failure(r.stage, "the address of "+r.who+" is not allowed by the network policy",
 			"an operator can allow it with allow_networks or allow_origins")
+	case errors.As(err, &proxy):
+		e = failure(r.stage, r.who+" could not be reached: "+proxy.Error(), "ask the operator")
+		e.Temporary = proxy.Temporary()
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Message = r.who + " did not answer in time"
 	case errors.As(err, &dns) && dns.IsNotFound:
