@@ -28,9 +28,9 @@ TEMPORAL_SOURCES := $(call sources,devserver)
 GOLANGCI_LINT := bin/tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
 WORKFLOWCHECK := bin/tools/workflowcheck-$(WORKFLOWCHECK_VERSION)
 
-NPM := internal/e2e/npm
 # npm writes this file last, so it is there only after an installation that succeeded.
-NPM_INSTALLED := $(NPM)/node_modules/.package-lock.json
+NPM_INSTALLED         := internal/e2e/npm/node_modules/.package-lock.json
+CONFORMANCE_INSTALLED := internal/conformance/npm/node_modules/.package-lock.json
 
 .PHONY: help
 help: ## List the targets
@@ -50,7 +50,7 @@ TEST_ATTRIBUTES = --search-attribute PerdureStatus=Keyword --search-attribute Pe
 # the server's code is not ours.
 .PHONY: test
 test: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
-test: bin/perdure-temporal $(NPM_INSTALLED) ## Run all tests; TESTFLAGS="-run Name" passes flags on
+test: bin/perdure-temporal $(NPM_INSTALLED) $(CONFORMANCE_INSTALLED) ## Run all tests; TESTFLAGS="-run Name" passes flags on
 	bin/perdure-temporal --listen 127.0.0.1:0 --ui off $(TEST_ATTRIBUTES) -- go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
 	cd devserver && go test -trimpath -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
 
@@ -74,6 +74,10 @@ chaos: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
 chaos: bin/perdure-temporal ## Kill processes at random while runs are under way; RUNS=300 KILLS=100 SEED=1; see docs/reliability.md
 	go test -race -count=1 -timeout 2h -v -run '^TestChaos$$' ./internal/e2e \
 		-chaos.runs $(RUNS) -chaos.kills $(KILLS) -chaos.seed $(SEED) | grep -v -e '^=== ' -e '^ *--- PASS: TestChaos/'
+
+.PHONY: conformance
+conformance: $(CONFORMANCE_INSTALLED) ## Run MCP's conformance suite against the MCP client and its OAuth
+	go test -count=1 -v ./internal/conformance
 
 .PHONY: lint
 lint: lint-go lint-modules lint-shell lint-compose ## Check style, determinism of workflows, modules, scripts, compose file
@@ -146,6 +150,6 @@ define install-tool
 mkdir -p bin/tools && GOFLAGS=-trimpath GOBIN=$(abspath bin/tools) go install $(2) && mv bin/tools/$(1) $@
 endef
 
-$(NPM_INSTALLED): $(NPM)/package.json $(NPM)/package-lock.json $(NPM)/.npmrc
-	cd $(NPM) && npm ci --no-progress
+$(NPM_INSTALLED) $(CONFORMANCE_INSTALLED): %/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc
+	cd $* && npm ci --no-progress
 	@touch $@

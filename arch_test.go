@@ -33,12 +33,14 @@ var allowed = map[string][]string{
 	"internal/events":     {"internal/blob", "internal/secret"},
 	"internal/stream":     {"internal/blob", "internal/events", "internal/responses"},
 	"internal/model":      {"internal/responses", "internal/secret"},
-	"internal/mcpclient":  {"internal/egress", "internal/secret"},
+	"internal/mcpclient":  {"internal/cfaccess", "internal/egress", "internal/oauth", "internal/secret"},
+	"internal/oauth":      {"internal/cfaccess", "internal/egress", "internal/secret"},
 	"internal/webhook":    {"internal/egress", "internal/secret"},
 	"config":              {"internal/egress", "internal/secret", "internal/webhook"},
 
 	"internal/admission":   {},
 	"internal/blob":        {"internal/secret"},
+	"internal/cfaccess":    {},
 	"internal/demo":        {},
 	"internal/egress":      {"internal/secret"},
 	"internal/identity":    {},
@@ -50,6 +52,8 @@ var allowed = map[string][]string{
 	// From outside: what tests of the built programs need in code of ours are wire types and doubles, in their test files.
 	"internal/e2e": {},
 
+	"internal/conformance/client": {"internal/egress", "internal/mcpclient", "internal/oauth", "internal/secret"},
+
 	// Doubles know the wire, not our code, so that they cannot share its mistakes.
 	"internal/mcptest":                     {},
 	"internal/egress/egresstest":           {},
@@ -57,6 +61,7 @@ var allowed = map[string][]string{
 	"internal/linktest":                    {},
 	"internal/logtest":                     {},
 	"internal/modeltest":                   {},
+	"internal/oauthtest":                   {},
 	"internal/temporaldev/temporaldevtest": {"internal/temporaldev"},
 
 	// Modules of their own.

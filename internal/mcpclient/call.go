@@ -44,16 +44,20 @@ type Result struct {
 // The error is an [*Error]: the call was not made, was refused, or its outcome
 // is not known, as its Sent tells.
 func (c *Client) CallTool(ctx context.Context, runKey string, s Server, call Call) (Result, error) {
-	result, err := c.callTool(ctx, runKey, s, call)
+	secrets := newRedactor(s)
+	result, err := c.callTool(ctx, runKey, s, call, &secrets)
 	if err != nil {
 		e := asError(err, s.Label)
-		e.ServerMessage = newRedactor(s).clean(e.ServerMessage, maxServerMessage)
+		e.ServerMessage = secrets.clean(e.ServerMessage, maxServerMessage)
 		return Result{}, e
 	}
+	result.Output = secrets.Text(result.Output)
 	return result, nil
 }
 
-func (c *Client) callTool(ctx context.Context, runKey string, s Server, call Call) (Result, error) {
+// callTool sets *secrets to those that the session has, an access token
+// included.
+func (c *Client) callTool(ctx context.Context, runKey string, s Server, call Call, secrets *redactor) (Result, error) {
 	if err := checkCall(call); err != nil {
 		return Result{}, err
 	}
@@ -61,6 +65,7 @@ func (c *Client) callTool(ctx context.Context, runKey string, s Server, call Cal
 	defer cancel()
 	var raw json.RawMessage
 	err := c.operate(ctx, runKey, s, false, func(sess *session) error {
+		*secrets = newRedactor(sess.server)
 		var err error
 		raw, err = c.call(ctx, sess, call)
 		return err
@@ -76,7 +81,16 @@ func (c *Client) callTool(ctx context.Context, runKey string, s Server, call Cal
 }
 
 func (c *Client) call(ctx context.Context, sess *session, call Call) (json.RawMessage, error) {
+	mirrors, err := c.mirrors(ctx, sess, call.Name)
+	if err != nil {
+		return nil, err
+	}
+	headers, err := paramHeaders(mirrors, call.Arguments)
+	if err != nil {
+		return nil, err
+	}
 	ex := &exchange{
+		header:         headers,
 		methods:        []string{methodCall},
 		standIn:        `{"content":[]}`,
 		maxBytes:       c.opts.MaxCallBytes,

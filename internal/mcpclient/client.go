@@ -9,20 +9,39 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"perdure/internal/egress"
+	"perdure/internal/secret"
 )
 
 // A Server is one MCP server as one run sees it: its address and the resolved
 // credentials. It formats as its label alone.
 type Server struct {
-	Label  string
-	URL    string      // https, see [egress.NetworkPolicy.CheckURL]; may hold a secret in its query
-	Header http.Header // sent with every request to the URL's origin; secret
+	Label     string
+	URL       string      // https, see [egress.NetworkPolicy.CheckURL]; may hold a secret in its query
+	Header    http.Header // sent with every request to the URL's origin; secret
+	Transport Transport   // zero: Streamable
+	// Version is the protocol version that was negotiated before; it is tried
+	// first. It is a hint: empty, unknown and outdated ones do no harm.
+	Version string
+	// Token gives the access token of each operation. refused is empty, or
+	// the token that the server has just refused with 401: then another one is
+	// wanted, and the operation is tried once more with it. nil: no token.
+	Token func(ctx context.Context, refused secret.String) (secret.String, error)
 }
+
+// A Transport is how messages travel.
+type Transport string
+
+// The transports.
+const (
+	Streamable Transport = "streamable_http" // one POST for each message
+	SSE        Transport = "sse"             // the transport of 2024-11-05: answers come on one long event stream
+)
 
 // String names the server without its URL and headers.
 func (s Server) String() string { return fmt.Sprintf("MCP server %q", s.Label) }
@@ -97,6 +116,7 @@ type Client struct {
 	transport *http.Transport
 	sdk       *mcp.Client
 	slots     *slots
+	probes    atomic.Uint64 // so far
 
 	mu       sync.Mutex
 	closed   bool
@@ -141,6 +161,9 @@ func (c *Client) check(s Server) error {
 	}
 	if err := checkServerHeader(s.Header); err != nil {
 		return notSent(StagePolicy, "%s", err)
+	}
+	if s.Transport != "" && s.Transport != Streamable && s.Transport != SSE {
+		return notSent(StagePolicy, "its transport is neither %s nor %s", Streamable, SSE)
 	}
 	return nil
 }
@@ -189,7 +212,8 @@ func (c *Client) Close() error {
 
 // operate runs op on a session of the server. If the server no longer knows
 // the session, it opens a new one and runs op again, once, provided that op's
-// message was not executed or may be repeated.
+// message was not executed or may be repeated. The same holds, once, for an
+// access token that the server refuses.
 func (c *Client) operate(ctx context.Context, runKey string, s Server, repeatable bool, op func(*session) error) error {
 	if err := c.check(s); err != nil {
 		return err
@@ -199,19 +223,41 @@ func (c *Client) operate(ctx context.Context, runKey string, s Server, repeatabl
 		return err
 	}
 	defer release()
-	for rebuilt := false; ; rebuilt = true {
-		sess, err := c.acquire(ctx, runKey, s)
-		if err != nil {
-			return err
+	token, err := s.token(ctx, secret.String{})
+	if err != nil {
+		return err
+	}
+	for rebuilt, renewed := false, false; ; {
+		sess, err := c.acquire(ctx, runKey, s.with(token))
+		stale := false
+		if err == nil {
+			err = op(sess)
+			var e *Error
+			stale = errors.As(err, &e) && e.stale
+			c.release(sess, stale || e.refusesToken() && s.Token != nil)
 		}
-		err = op(sess)
 		var e *Error
-		stale := errors.As(err, &e) && e.stale
-		c.release(sess, stale)
-		if !stale || rebuilt || !repeatable && !e.Sent.NeverRan() {
+		if !errors.As(err, &e) || !repeatable && !e.Sent.NeverRan() {
 			return err
 		}
-		c.opts.Logger.DebugContext(ctx, "mcp session lost, opening another", "server", s)
+		switch {
+		case stale && !rebuilt:
+			rebuilt = true
+			c.opts.Logger.DebugContext(ctx, "mcp session lost, opening another", "server", s)
+		case e.refusesToken() && s.Token != nil && !renewed:
+			renewed = true
+			other, tokenErr := s.token(ctx, token)
+			if tokenErr != nil {
+				return tokenErr
+			}
+			if other.Equal(token) {
+				return err
+			}
+			token = other
+			c.opts.Logger.DebugContext(ctx, "mcp access token refused, trying another", "server", s)
+		default:
+			return err
+		}
 	}
 }
 

@@ -5,10 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"perdure/internal/oauth"
 )
 
 // A Stage names the step at which work with a server failed.
 type Stage string
+
+// StageTransport is that of [Client.Probe] alone: the URL speaks another
+// transport than the one it is set to.
+const StageTransport Stage = "transport"
 
 // The stages, in the order in which a request meets them.
 const (
@@ -71,12 +77,19 @@ type Error struct {
 	RetryAfter time.Duration // what the server asked for, at most an hour, or 0
 	Sent       SentState     // whether the message may have been executed
 	Temporary  bool          // whether the same request may succeed later
+	Remedy     string        // what a person can do about it; always set by [Client.Probe], else sometimes
+
+	// Challenge is what a refusal (401, 403) says about the token that is
+	// missing. If it is InsufficientScope, the token needs further permissions.
+	Challenge oauth.Challenge
 
 	// ServerMessage is the text of the server's own JSON-RPC error to a tool
 	// call: untrusted, without control characters, at most 2 KB. It is meant
 	// for the model and is not part of Error's text.
 	ServerMessage string
 
+	// access: it was Cloudflare Access that refused, not the server.
+	access bool
 	// stale: the server no longer knows the session, or the session broke.
 	stale bool
 	// rpcCode is the code of a JSON-RPC error, or 0.

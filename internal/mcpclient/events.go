@@ -12,23 +12,33 @@ import (
 // An eventStream is the body of an answer that comes as server-sent events. It
 // passes on to the SDK, newly written, only what the SDK must see: requests of
 // the server, which it declines, and the response. After the response it
-// reports the end of the stream, whatever the server does.
+// reports the end of the stream, whatever the server does. A stream that ends
+// before the response is resumed if the server has made that possible.
 type eventStream struct {
-	ctx   context.Context // the request's, to tell why a read failed
-	body  io.ReadCloser
-	in    *boundedReader
-	lines *bufio.Scanner
-	ex    *exchange
-	id    json.RawMessage // of the request
-	out   bytes.Buffer    // for the SDK
-	done  bool
+	ctx    context.Context // the request's, to tell why a read failed
+	body   io.ReadCloser
+	in     *boundedReader
+	lines  eventScanner
+	ex     *exchange
+	id     json.RawMessage // of the request
+	out    bytes.Buffer    // for the SDK
+	done   bool
+	resume resumption
 }
 
-func newEventStream(ctx context.Context, body io.ReadCloser, ex *exchange, id json.RawMessage) *eventStream {
-	in := &boundedReader{r: body, limit: ex.maxBytes}
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, int(ex.maxBytes)+1)
-	return &eventStream{ctx: ctx, body: body, in: in, lines: lines, ex: ex, id: id}
+func newEventStream(ctx context.Context, body io.ReadCloser, ex *exchange, id json.RawMessage, reopen reopener) *eventStream {
+	s := &eventStream{
+		ctx: ctx, ex: ex, id: id, in: &boundedReader{limit: ex.maxBytes},
+		resume: resumption{reopen: reopen, delay: defaultResumeDelay},
+	}
+	s.read(body)
+	return s
+}
+
+// read begins with a body, within what is left of the bound.
+func (s *eventStream) read(body io.ReadCloser) {
+	s.body, s.in.r = body, body
+	s.lines = newEventScanner(s.in, s.ex.maxBytes)
 }
 
 func (s *eventStream) Read(p []byte) (int, error) {
@@ -52,15 +62,16 @@ func (s *eventStream) Close() error {
 
 // next handles one event or the end of the stream.
 func (s *eventStream) next() {
-	data, ok := s.event()
+	e, ok := s.lines.next()
+	s.resume.note(e)
 	if !ok {
-		s.fail(s.ended())
+		s.goOn()
 		return
 	}
-	if len(data) == 0 {
-		return // a priming event, or a comment
+	if len(e.data) == 0 || e.name != "message" {
+		return // a priming event, a comment, or another kind of event
 	}
-	m, err := parseMessage(data)
+	m, err := parseMessage(e.data)
 	switch {
 	case err != nil:
 		s.fail(failure(StageProtocol, "an event of its answer is not one JSON-RPC message"))
@@ -68,40 +79,9 @@ func (s *eventStream) next() {
 		s.write(s.ex.answered(m))
 		s.done = true
 	case m.method != "" && validID(m.id):
-		// Without its parameters, which are not needed to decline it.
-		method, _ := json.Marshal(m.method)
-		s.write(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"method":%s}`, m.id, method))
+		s.write(m.withoutParams())
 	}
 	// Notifications and answers to nobody are dropped.
-}
-
-// event returns the data of the next event, or false at the end.
-func (s *eventStream) event() ([]byte, bool) {
-	var data []byte
-	isMessage := true
-	for s.lines.Scan() {
-		line := s.lines.Bytes()
-		if len(line) == 0 {
-			if !isMessage {
-				data = nil
-			}
-			return data, true
-		}
-		field, value, _ := bytes.Cut(line, []byte{':'})
-		value = bytes.TrimPrefix(value, []byte{' '})
-		switch string(field) {
-		case "event":
-			isMessage = len(value) == 0 || string(value) == "message"
-		case "data":
-			if data != nil {
-				data = append(data, '\n')
-			}
-			data = append(data, value...)
-		}
-	}
-	// An event that the end cuts off does not count, but servers do forget the
-	// last empty line.
-	return data, isMessage && len(data) > 0 && s.lines.Err() == nil
 }
 
 func (s *eventStream) ended() *Error {
@@ -117,18 +97,81 @@ func (s *eventStream) ended() *Error {
 // up the whole session.
 func (s *eventStream) fail(e *Error) {
 	s.ex.fail(e)
-	s.write(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":{"code":%d,"message":"no usable answer"}}`, s.id, codeInternalError))
+	s.write(noUsableAnswer(s.id))
 	s.done = true
 }
 
-// write emits one event. A message may span lines; each is a field of its own.
-func (s *eventStream) write(message []byte) {
+func (s *eventStream) write(message []byte) { writeEvent(&s.out, message) }
+
+// noUsableAnswer is what the SDK sees of an answer that it must not see.
+func noUsableAnswer(id json.RawMessage) []byte {
+	return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":{"code":%d,"message":"no usable answer"}}`, id, codeInternalError)
+}
+
+// withoutParams is a request of the server with all that is needed to decline it.
+func (m message) withoutParams() []byte {
+	method, _ := json.Marshal(m.method)
+	return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"method":%s}`, m.id, method)
+}
+
+// writeEvent emits one event. A message may span lines; each is a field of its own.
+func writeEvent(out *bytes.Buffer, message []byte) {
 	for line := range bytes.Lines(message) {
-		s.out.WriteString("data: ")
-		s.out.Write(bytes.TrimRight(line, "\r\n"))
-		s.out.WriteByte('\n')
+		out.WriteString("data: ")
+		out.Write(bytes.TrimRight(line, "\r\n"))
+		out.WriteByte('\n')
 	}
-	s.out.WriteByte('\n')
+	out.WriteByte('\n')
+}
+
+// An eventScanner reads server-sent events.
+type eventScanner struct{ *bufio.Scanner }
+
+// newEventScanner reads events from in, which bounds them. A line may be as
+// long as longest says.
+func newEventScanner(in io.Reader, longest int64) eventScanner {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, int(longest)+1)
+	return eventScanner{lines}
+}
+
+// An event is one server-sent event. Its name is "message" if it has none.
+type event struct {
+	name  string
+	data  []byte
+	id    string
+	retry string // as the server wrote it
+}
+
+// next returns the next event, or what there is of it and false at the end.
+func (s eventScanner) next() (e event, ok bool) {
+	e.name = "message"
+	for s.Scan() {
+		line := s.Bytes()
+		if len(line) == 0 {
+			return e, true
+		}
+		field, value, _ := bytes.Cut(line, []byte{':'})
+		value = bytes.TrimPrefix(value, []byte{' '})
+		switch string(field) {
+		case "event":
+			if e.name = string(value); e.name == "" {
+				e.name = "message"
+			}
+		case "data":
+			if e.data != nil {
+				e.data = append(e.data, '\n')
+			}
+			e.data = append(e.data, value...)
+		case "id":
+			e.id = string(value)
+		case "retry":
+			e.retry = string(value)
+		}
+	}
+	// An event that the end cuts off does not count, but servers do forget the
+	// last empty line.
+	return e, len(e.data) > 0 && s.Err() == nil
 }
 
 // validID reports whether id is one that JSON-RPC allows: a string or a number.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptrace"
 	"slices"
 	"sync"
@@ -30,6 +31,7 @@ type exchange struct {
 	maxBytes int64    // bound of the answer, decompressed
 
 	// Of a tool call only.
+	header         http.Header
 	arguments      json.RawMessage
 	idempotencyKey string
 	beforeSend     func(context.Context) error
@@ -97,6 +99,20 @@ func (ex *exchange) finish() {
 	ex.cancel(nil)
 }
 
+// settled reports whether there is an answer or a failure.
+func (ex *exchange) settled() bool {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	return ex.result != nil || ex.err != nil
+}
+
+// over reports whether nobody waits for an answer any more.
+func (ex *exchange) over() bool {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	return ex.finished
+}
+
 // streamEnded is called when the stream's body is closed.
 func (ex *exchange) streamEnded() {
 	ex.mu.Lock()
@@ -107,12 +123,18 @@ func (ex *exchange) streamEnded() {
 	}
 }
 
-// sending resets what is known, for an exchange with several requests.
-func (ex *exchange) sending(body *gate) {
+// sending resets what is known, for an exchange with several requests. A
+// handshake that was refused for its credentials ends there: the SDK would go
+// on to another form of it, whose failure would hide the reason.
+func (ex *exchange) sending(body *gate) *Error {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
+	if ex.err != nil && ex.err.Stage == StageAuth {
+		return ex.err
+	}
 	ex.body, ex.result, ex.err, ex.streaming = body, nil, nil, false
 	ex.at.Store(int32(phaseStart))
+	return nil
 }
 
 func (ex *exchange) streamBegins() {

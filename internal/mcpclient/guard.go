@@ -10,7 +10,6 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +38,11 @@ type guard struct {
 	userAgent string
 
 	serverRequests atomic.Int32
+
+	// Of the SSE transport only.
+	sse      bool
+	maxEvent int64 // bound of one event, and of what comes between two answers
+	stream   *serverStream
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -49,6 +53,9 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if egress.OriginOf(req.URL) != g.origin {
 		return nil, notSent(StagePolicy, "a request to another origin was refused")
+	}
+	if req.Method == http.MethodGet && g.sse {
+		return g.openStream(req)
 	}
 	if req.Method == http.MethodDelete {
 		return g.side(req, nil)
@@ -61,6 +68,9 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, notSent(StageProtocol, "the SDK wrote an unexpected message")
 	}
 	if ex := exchangeFor(req.Context(), m.method); ex != nil {
+		if g.sse {
+			return g.exchangeOnStream(req, ex, m, body)
+		}
 		return g.exchange(req, ex, m, body)
 	}
 	if m.method == "" && g.serverRequests.Add(1) > maxServerRequests {
@@ -75,8 +85,13 @@ func (g *guard) exchange(req *http.Request, ex *exchange, m message, body []byte
 	out := req.Clone(httptrace.WithClientTrace(ctx, ex.trace()))
 	g.dress(out)
 	gate := newGate(ex.exactArguments(body))
-	ex.sending(gate)
+	if e := ex.sending(gate); e != nil {
+		return nil, e
+	}
 	out.Body, out.ContentLength = gate, gate.r.Size()
+	for name, values := range ex.header {
+		out.Header[name] = values
+	}
 	if ex.idempotencyKey != "" {
 		out.Header.Set(IdempotencyHeader, ex.idempotencyKey)
 	}
@@ -97,7 +112,13 @@ func (g *guard) exchange(req *http.Request, ex *exchange, m message, body []byte
 	}
 	resp, err := g.base.RoundTrip(out)
 	if err != nil {
+		if ex.settled() { // by the stream of SSE
+			return nil, err
+		}
 		return nil, ex.fail(transportError(ctx, err, ex.phase()))
+	}
+	if g.sse && ex.settled() {
+		return discard(resp), nil // the stream was faster, and it has the last word
 	}
 	ex.reached(phaseRead)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
@@ -107,8 +128,8 @@ func (g *guard) exchange(req *http.Request, ex *exchange, m message, body []byte
 		// The SDK gives up a connection whose answers name another session.
 		resp.Header.Del(sessionHeader)
 	}
-	if m.id == nil {
-		return discard(resp), nil
+	if m.id == nil || g.sse {
+		return discard(resp), nil // with SSE, the answer comes on the stream
 	}
 	mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
@@ -116,7 +137,7 @@ func (g *guard) exchange(req *http.Request, ex *exchange, m message, body []byte
 		return g.readJSON(ctx, resp, ex, m)
 	case err == nil && mediaType == "text/event-stream":
 		ex.streamBegins()
-		resp.Body = newEventStream(ctx, resp.Body, ex, m.id)
+		resp.Body = newEventStream(ctx, resp.Body, ex, m.id, g.reopener(req, ex))
 		return resp, nil
 	default:
 		resp.Body.Close()
@@ -164,11 +185,11 @@ func (g *guard) refusal(resp *http.Response, req *http.Request, ex *exchange, se
 		e.Status = resp.StatusCode
 		return nil, ex.fail(e)
 	}
-	e := statusError(resp)
+	e := statusError(resp, g.header)
 	if m.err != nil {
 		e.rpcCode = m.err.code
 	}
-	inSession := req.Header.Get(sessionHeader) != ""
+	inSession := req.Header.Get(sessionHeader) != "" || g.sse
 	e.stale = inSession && (resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusBadRequest)
 	ex.fail(e)
 	if sent.method == methodDiscover && resp.StatusCode == http.StatusBadRequest {
@@ -194,7 +215,7 @@ func (g *guard) side(req *http.Request, body []byte) (*http.Response, error) {
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		discard(resp)
-		return nil, statusError(resp)
+		return nil, statusError(resp, g.header)
 	}
 	return discard(resp), nil
 }
@@ -260,17 +281,11 @@ func readError(ctx context.Context, err error, limit int64) *Error {
 		return endOfContext(context.Cause(ctx), phaseRead.String())
 	}
 	e := failure(StageConnect, "the connection was lost while reading the answer")
-	e.Temporary, e.cause = true, safeCause(err)
+	e.Temporary, e.cause = true, egress.SafeCause(err)
 	return e
 }
 
 func isClientError(status int) bool {
 	return status >= 400 && status < 500 &&
 		status != http.StatusUnauthorized && status != http.StatusForbidden && status != http.StatusTooManyRequests
-}
-
-// isAccessLogin recognizes the page to which Cloudflare Access sends a request
-// without valid credentials.
-func isAccessLogin(location string) bool {
-	return strings.Contains(location, ".cloudflareaccess.com/") || strings.Contains(location, "/cdn-cgi/access/login")
 }

@@ -57,8 +57,10 @@ func (c *Client) list(ctx context.Context, sess *session) (Listing, error) {
 			maxSchema:      c.opts.MaxSchemaBytes,
 			maxDescription: c.opts.MaxDescriptionBytes,
 			secrets:        newRedactor(sess.server),
+			mirrors:        sess.version() >= statelessVersion,
 		},
-		names: make(map[string]bool),
+		names:   make(map[string]bool),
+		mirrors: make(map[string][]mirror),
 	}
 	if info := sess.mcp.InitializeResult(); info != nil {
 		l.ProtocolVersion = info.ProtocolVersion
@@ -81,6 +83,7 @@ func (c *Client) list(ctx context.Context, sess *session) (Listing, error) {
 			return Listing{}, err
 		}
 		if next == "" || l.full {
+			sess.mirrors.Store(&l.mirrors)
 			return l.Listing, nil
 		}
 		if seen[next] {
@@ -114,6 +117,7 @@ type lister struct {
 	parser   toolParser
 	maxTools int
 	names    map[string]bool
+	mirrors  map[string][]mirror
 	full     bool
 }
 
@@ -151,6 +155,7 @@ func (l *lister) addTool(raw json.RawMessage) {
 	}
 	if reason == "" {
 		l.names[tool.Name] = true
+		l.mirrors[tool.Name] = tool.mirrors
 		l.Tools = append(l.Tools, tool)
 		return
 	}

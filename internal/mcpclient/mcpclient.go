@@ -1,6 +1,7 @@
 // Package mcpclient lists and calls the tools of remote MCP servers over
-// Streamable HTTP. It is the only package that imports the MCP SDK, and it
-// treats every server as a hostile stranger.
+// Streamable HTTP, and over SSE, the transport before it. It is the only
+// package that imports the MCP SDK, and it treats every server as a hostile
+// stranger.
 //
 // # Layers
 //
@@ -16,10 +17,15 @@
 //
 // # Retries
 //
-// Nothing here retries, neither the SDK nor net/http, with one exception: a
-// session that the server has forgotten is opened again once. Each [Error] says
-// with Sent whether the message may have been executed and with Temporary
-// whether another attempt is worthwhile; the caller decides.
+// Nothing here retries, neither the SDK nor net/http, with two exceptions: a
+// session that the server has forgotten is opened again once, and a request
+// that the server refused for its access token is made once more with another
+// token ([Server].Token). Each [Error] says with Sent whether the message may
+// have been executed and with Temporary whether another attempt is worthwhile;
+// the caller decides.
+//
+// An event stream that ends before the answer is not retried but resumed, if
+// the server gave its events IDs: that asks for the rest and calls nothing.
 //
 // # Sessions
 //
@@ -28,4 +34,8 @@
 // in the background when idle. The protocol version 2025-11-25 is tried first,
 // any other only with servers that refuse it. Requests of a server (sampling,
 // elicitation, roots) are declined.
+//
+// With SSE, all answers of a session come on one stream, which lives as long as
+// the session. The same bounds and checks hold for each event on it, and what
+// comes between two answers is bounded, too.
 package mcpclient

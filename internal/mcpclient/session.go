@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -16,6 +18,10 @@ import (
 // pinnedVersion is asked for first: it spares servers of the era before
 // 2026-07-28, nearly all, a request that they do not know.
 const pinnedVersion = "2025-11-25"
+
+// statelessVersion is the first without initialize, sessions and streams that
+// can be resumed.
+const statelessVersion = "2026-07-28"
 
 const (
 	methodDiscover    = "server/discover"
@@ -39,6 +45,7 @@ const (
 type sessionKey struct {
 	run         string
 	url         string
+	transport   Transport
 	credentials [sha256.Size]byte
 }
 
@@ -51,6 +58,8 @@ type session struct {
 	opened chan struct{} // closed when mcp or err is set
 	mcp    *mcp.ClientSession
 	err    error
+	// mirrors are those of each tool, once they have been listed.
+	mirrors atomic.Pointer[map[string][]mirror]
 
 	// Guarded by Client.mu.
 	users    int
@@ -62,7 +71,7 @@ type session struct {
 // acquire returns the run's session with the server and opens one if there is
 // none. The caller must release it.
 func (c *Client) acquire(ctx context.Context, runKey string, server Server) (*session, error) {
-	key := sessionKey{run: runKey, url: server.URL, credentials: credentials(server.Header)}
+	key := sessionKey{run: runKey, url: server.URL, transport: server.Transport, credentials: credentials(server.Header)}
 	s, err := c.lookUp(ctx, key, server)
 	if err != nil {
 		return nil, err
@@ -101,6 +110,7 @@ func (c *Client) lookUp(ctx context.Context, key sessionKey, server Server) (*se
 			guard: &guard{
 				base: c.transport, origin: egress.OriginOf(u), header: server.Header.Clone(),
 				userAgent: "perdure/" + c.opts.Version,
+				sse:       server.Transport == SSE, maxEvent: c.maxEvent(),
 			},
 		}
 		c.makeRoomLocked()
@@ -195,7 +205,11 @@ func (c *Client) connect(ctx context.Context, s *session) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.ConnectTimeout)
 	defer cancel()
 	var err error
-	s.mcp, err = c.handshake(ctx, s, pinnedVersion)
+	version := pinnedVersion
+	if slices.Contains(mcp.SupportedProtocolVersions(), s.server.Version) {
+		version = s.server.Version
+	}
+	s.mcp, err = c.handshake(ctx, s, version)
 	if err != nil && wantsOtherVersion(err) {
 		s.mcp, err = c.handshake(ctx, s, "")
 	}
@@ -219,17 +233,7 @@ func (c *Client) handshake(ctx context.Context, s *session, version string) (*mc
 		return nil, err
 	}
 	defer finish()
-	sess, err := c.sdk.Connect(exCtx, &mcp.StreamableClientTransport{
-		Endpoint: s.server.URL,
-		HTTPClient: &http.Client{
-			Transport: s.guard,
-			// The guard makes errors of redirects before the client sees them.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		MaxRetries:           -1,
-		DisableStandaloneSSE: true,
-		MaxEventSize:         int(max(maxHelloBytes, c.opts.MaxListBytes, c.opts.MaxCallBytes)),
-	}, &mcp.ClientSessionOptions{ProtocolVersion: version})
+	sess, err := c.sdk.Connect(exCtx, c.transportOf(s), &mcp.ClientSessionOptions{ProtocolVersion: version})
 	if err == nil {
 		return sess, nil
 	}
@@ -240,6 +244,27 @@ func (c *Client) handshake(ctx context.Context, s *session, version string) (*mc
 	// Whatever became of the handshake, no tool call was sent with it.
 	e.Sent = NotSent
 	return nil, e
+}
+
+// transportOf is the SDK's part of the way to the server, around the guard.
+func (c *Client) transportOf(s *session) mcp.Transport {
+	client := &http.Client{
+		Transport: s.guard,
+		// The guard makes errors of redirects before the client sees them.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	maxEvent := int(c.maxEvent())
+	if s.guard.sse {
+		return &mcp.SSEClientTransport{Endpoint: s.server.URL, HTTPClient: client, MaxEventSize: maxEvent}
+	}
+	return &mcp.StreamableClientTransport{
+		Endpoint: s.server.URL, HTTPClient: client, MaxRetries: -1, DisableStandaloneSSE: true, MaxEventSize: maxEvent,
+	}
+}
+
+// maxEvent is the size of the largest answer that any operation accepts.
+func (c *Client) maxEvent() int64 {
+	return max(maxHelloBytes, c.opts.MaxListBytes, c.opts.MaxCallBytes)
 }
 
 // wantsOtherVersion recognizes servers that know only versions without an

@@ -6,12 +6,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"perdure/internal/cfaccess"
+	"perdure/internal/oauth"
 )
 
-const (
-	accessHint    = "Cloudflare Access credentials are missing or wrong; send CF-Access-Client-Id and CF-Access-Client-Secret"
-	maxRetryAfter = time.Hour
-)
+const maxRetryAfter = time.Hour
 
 // refusedStatuses are those with which a server, or a gateway before it, turns
 // a request away instead of executing it.
@@ -28,9 +28,9 @@ var temporaryStatuses = []int{
 	http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 }
 
-// statusError describes an answer whose status is not a success. It repeats
-// nothing of the answer but the number.
-func statusError(resp *http.Response) *Error {
+// statusError describes an answer, to a request with these headers, whose
+// status is not a success. It repeats nothing of the answer but the number.
+func statusError(resp *http.Response, sent http.Header) *Error {
 	code := resp.StatusCode
 	e := failure(StageStatus, "it answered HTTP %d", code)
 	if text := http.StatusText(code); text != "" {
@@ -42,17 +42,17 @@ func statusError(resp *http.Response) *Error {
 		e.Sent = Refused
 	}
 	switch {
+	case cfaccess.Refused(resp):
+		e.Stage, e.Sent, e.access = StageAuth, Refused, true
+		e.Message += ": " + cfaccess.Explain(sent)
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		e.Stage = StageAuth
-		if strings.Contains(resp.Header.Get("WWW-Authenticate"), "cloudflare-access-protected-resource") {
-			e.Message += ": " + accessHint
+		e.Challenge = oauth.ParseChallenge(resp.Header.Values("WWW-Authenticate"))
+		if e.Challenge.InsufficientScope() {
+			e.Message += ": the authorization lacks permissions that this needs"
 		}
 	case code >= 300 && code < 400:
 		e.Message += ": redirects are refused; use the URL the server redirects to"
-		if isAccessLogin(resp.Header.Get("Location")) {
-			e.Stage, e.Sent = StageAuth, Refused
-			e.Message = "it redirected to a login page: " + accessHint
-		}
 	case code == http.StatusServiceUnavailable && strings.Contains(resp.Header.Get("Server"), "envoy"):
 		// Envoy also answers 503 when the server's connection broke after it
 		// had passed the request on.

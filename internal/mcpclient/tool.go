@@ -27,6 +27,8 @@ type Tool struct {
 	ReadOnly    *bool
 	Idempotent  *bool
 	Destructive *bool
+
+	mirrors []mirror
 }
 
 // toolParser reads tools one by one, so that a broken one harms no other.
@@ -34,6 +36,7 @@ type toolParser struct {
 	maxSchema      int
 	maxDescription int
 	secrets        redactor
+	mirrors        bool // the protocol version has them
 }
 
 // parse returns the tool, or as much of it as can name it and the reason why
@@ -60,6 +63,12 @@ func (p toolParser) parse(raw json.RawMessage) (tool Tool, reason string) {
 	}
 	if p.secrets.Found(tool.Name) || p.secrets.JSON(string(tool.InputSchema)) != string(tool.InputSchema) {
 		return tool, "it repeats a credential"
+	}
+	if p.mirrors {
+		var reason string
+		if tool.mirrors, reason = mirrorsOf(tool.InputSchema); reason != "" {
+			return tool, reason
+		}
 	}
 	var hints map[string]json.RawMessage
 	if json.Unmarshal(parts["annotations"], &hints) == nil {

@@ -3,9 +3,7 @@ package mcpclient
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 
@@ -30,7 +28,7 @@ func transportError(ctx context.Context, err error, at phase) *Error {
 	case errors.As(err, &dns):
 		e = failure(StageDNS, "its host name could not be resolved")
 		e.Temporary = !dns.IsNotFound
-	case badCertificate(err):
+	case egress.BadCertificate(err):
 		e = failure(StageTLS, "its certificate is not trusted or does not match the host name")
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, new(tls.RecordHeaderError)):
 		e = failure(StageTLS, "it does not speak TLS on this port")
@@ -44,32 +42,6 @@ func transportError(ctx context.Context, err error, at phase) *Error {
 		e = failure(StageConnect, "the connection failed while %s", at)
 		e.Temporary = true
 	}
-	e.cause = safeCause(err)
+	e.cause = egress.SafeCause(err)
 	return e
-}
-
-func badCertificate(err error) bool {
-	return errors.As(err, new(*tls.CertificateVerificationError)) ||
-		errors.As(err, new(x509.UnknownAuthorityError)) ||
-		errors.As(err, new(x509.HostnameError)) ||
-		errors.As(err, new(x509.CertificateInvalidError))
-}
-
-// safeCause keeps errors whose texts are built from names, addresses and
-// certificates. Others, such as net/http's complaint about a malformed
-// response, quote the peer's bytes, which may echo our own headers: of those
-// only the type is kept.
-func safeCause(err error) error {
-	var op *net.OpError
-	var dns *net.DNSError
-	switch {
-	case errors.As(err, &op):
-		return op
-	case errors.As(err, &dns):
-		return dns
-	case badCertificate(err), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	default:
-		return fmt.Errorf("%T (text withheld)", err)
-	}
 }

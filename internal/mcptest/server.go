@@ -27,6 +27,7 @@ type ServerOptions struct {
 	Bearer       string // if set, requests without this bearer token get 401
 	JSONResponse bool   // answer with JSON documents in place of event streams
 	Stateless    bool   // keep no sessions
+	SSE          bool   // speak the transport of 2024-11-05, and only that
 }
 
 // A Server is a well-behaved MCP server with these tools:
@@ -142,8 +143,11 @@ func (s *Server) Release() { s.releaseOnce.Do(func() { close(s.release) }) }
 // ForgetSessions makes all sessions unknown, as a restart does.
 func (s *Server) ForgetSessions() {
 	server := s.newMCP()
-	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
-		&mcp.StreamableHTTPOptions{JSONResponse: s.opts.JSONResponse, Stateless: s.opts.Stateless})
+	get := func(*http.Request) *mcp.Server { return server }
+	var handler http.Handler = mcp.NewSSEHandler(get, nil)
+	if !s.opts.SSE {
+		handler = mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{JSONResponse: s.opts.JSONResponse, Stateless: s.opts.Stateless})
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handler = handler
