@@ -29,58 +29,47 @@ type mirror struct {
 	header string
 }
 
-// mirroredProperty is what is needed of a schema.
-type mirroredProperty struct {
-	Type       any                         `json:"type"`
-	Header     *json.RawMessage            `json:"x-mcp-header"`
-	Properties map[string]mirroredProperty `json:"properties"`
-}
-
 // mirrorsOf returns the arguments that a tool wants repeated, or why its
 // annotations are not valid.
-func mirrorsOf(schema json.RawMessage) ([]mirror, string) {
-	if !strings.Contains(string(schema), "x-mcp-header") {
-		return nil, ""
-	}
-	var root mirroredProperty
-	if json.Unmarshal(schema, &root) != nil {
-		return nil, "its x-mcp-header annotations cannot be read"
-	}
-	var mirrors []mirror
-	seen := make(map[string]bool)
-	reason := root.collect(nil, seen, &mirrors)
+func mirrorsOf(schema json.RawMessage) (mirrors []mirror, reason string) {
+	reason = collectMirrors(schema, nil, make(map[string]bool), &mirrors)
 	return mirrors, reason
 }
 
-func (p mirroredProperty) collect(path []string, seen map[string]bool, mirrors *[]mirror) (reason string) {
-	for _, name := range sortedKeys(p.Properties) {
-		property := p.Properties[name]
+func collectMirrors(schema json.RawMessage, path []string, seen map[string]bool, mirrors *[]mirror) (reason string) {
+	object, _ := members(schema)
+	properties, _ := members(object["properties"])
+	for _, name := range sortedKeys(properties) {
 		at := append(path[:len(path):len(path)], name)
-		if property.Header != nil {
-			header, reason := property.header()
+		property, _ := members(properties[name])
+		if annotation, ok := property["x-mcp-header"]; ok {
+			header, reason := mirrorHeader(property["type"], annotation)
 			if reason == "" && seen[strings.ToLower(header)] {
 				reason = "two of its x-mcp-header annotations are the same"
 			}
-			if seen[strings.ToLower(header)] = true; reason != "" {
+			if reason != "" {
 				return reason
 			}
+			seen[strings.ToLower(header)] = true
 			*mirrors = append(*mirrors, mirror{path: at, header: mirrorPrefix + header})
 			if len(*mirrors) > maxMirrors {
 				return fmt.Sprintf("it has more than %d x-mcp-header annotations", maxMirrors)
 			}
 		}
-		if reason := property.collect(at, seen, mirrors); reason != "" {
+		if reason := collectMirrors(properties[name], at, seen, mirrors); reason != "" {
 			return reason
 		}
 	}
 	return ""
 }
 
-func (p mirroredProperty) header() (name, reason string) {
-	if p.Type != "string" && p.Type != "integer" && p.Type != "boolean" {
+func mirrorHeader(schemaType, annotation json.RawMessage) (name, reason string) {
+	switch string(schemaType) {
+	case `"string"`, `"integer"`, `"boolean"`:
+	default:
 		return "", "an x-mcp-header annotation is on a property that is not a string, an integer or a boolean"
 	}
-	if json.Unmarshal(*p.Header, &name) != nil || name == "" || len(name) > MaxHeaderNameBytes ||
+	if json.Unmarshal(annotation, &name) != nil || name == "" || len(name) > MaxHeaderNameBytes ||
 		strings.ContainsFunc(name, func(r rune) bool { return !tokenRune(r) }) {
 		return "", "an x-mcp-header annotation is not the name of a header"
 	}
@@ -98,10 +87,7 @@ func paramHeaders(mirrors []mirror, arguments json.RawMessage) (http.Header, err
 	for _, m := range mirrors {
 		raw := arguments
 		for _, name := range m.path {
-			var object map[string]json.RawMessage
-			if json.Unmarshal(raw, &object) != nil {
-				object = nil
-			}
+			object, _ := members(raw)
 			raw = object[name]
 		}
 		value, ok := headerValue(raw)

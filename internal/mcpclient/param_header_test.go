@@ -95,6 +95,7 @@ func TestInvalidHeaderAnnotations(t *testing.T) {
 	t.Parallel()
 	for name, schema := range map[string]string{
 		"empty":      `{"properties":{"a":{"type":"string","x-mcp-header":""}}}`,
+		"null":       `{"properties":{"a":{"type":"string","x-mcp-header":null}}}`,
 		"a number":   `{"properties":{"a":{"type":"string","x-mcp-header":5}}}`,
 		"an object":  `{"properties":{"a":{"type":"object","x-mcp-header":"A"}}}`,
 		"no type":    `{"properties":{"a":{"x-mcp-header":"A"}}}`,
