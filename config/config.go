@@ -100,6 +100,7 @@ type APIKey struct {
 	KeySHA256    string        `mapstructure:"key_sha256"` // SHA-256 of the key in hexadecimal
 	Organization string        `mapstructure:"organization"`
 	User         string        `mapstructure:"user"` // Load sets it to Name when it is empty
+	Role         string        `mapstructure:"role"` // "admin" or "member"; empty for member
 
 	RequestsPerMinute Override `mapstructure:"requests_per_minute"` // in the place of that of Limits; 0 is no limit
 	ConcurrentRuns    Override `mapstructure:"concurrent_runs"`     // likewise

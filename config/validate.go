@@ -94,6 +94,9 @@ func (k APIKey) validate(v *validation, path string) {
 	v.identity(path+".name", k.Name)
 	v.identity(path+".organization", k.Organization)
 	v.identity(path+".user", k.User)
+	if k.Role != "" && k.Role != "admin" && k.Role != "member" {
+		v.report(path+".role", "must be admin or member")
+	}
 	k.validateLimits(v, path)
 	switch {
 	case k.Key.IsZero() && k.KeySHA256 == "":

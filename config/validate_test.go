@@ -90,6 +90,8 @@ func TestValidate(t *testing.T) {
 
 		"key without name": {key(func(k *APIKey) { k.Name = "" }), []string{"auth.api_keys[0].name: must be"}},
 		"long name":        {key(func(k *APIKey) { k.Name = strings.Repeat("a", 65) }), []string{"auth.api_keys[0].name: must be"}},
+		"role":             {key(func(k *APIKey) { k.Role = "owner" }), []string{"auth.api_keys[0].role: must be admin or member"}},
+		"admin":            {key(func(k *APIKey) { k.Role = "admin" }), nil},
 		"identity":         {key(func(k *APIKey) { k.Organization, k.User = "a b", "-a" }), []string{"auth.api_keys[0].organization: must be", "auth.api_keys[0].user: must be"}},
 		"no key":           {key(func(k *APIKey) { k.Key = secret.String{} }), []string{"auth.api_keys[0]: has no key"}},
 		"key with a space": {key(func(k *APIKey) { k.Key = secret.New("a b") }), []string{"auth.api_keys[0].key: must be printable"}},

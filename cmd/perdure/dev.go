@@ -16,13 +16,17 @@ import (
 
 	"perdure/config"
 	"perdure/internal/demo"
+	"perdure/internal/identity"
 	"perdure/internal/secret"
 	"perdure/internal/temporaldev"
 	"perdure/starter"
 	"perdure/worker"
 )
 
-const defaultDataDir = ".perdure"
+const (
+	defaultDataDir = ".perdure"
+	devUser        = "dev" // the admin whose key is made at the first start
+)
 
 func newDev() *cobra.Command {
 	var ports devPorts
@@ -198,7 +202,7 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 		return err
 	}
 	d.config.Auth.APIKeys = append(d.config.Auth.APIKeys, config.APIKey{
-		Name: "dev", Key: d.apiKey, Organization: "default", User: "dev",
+		Name: "dev", Key: d.apiKey, Organization: identity.DefaultOrganization, User: devUser, Role: string(identity.Admin),
 	})
 	options, err := starterOptions(d.config, d.temporal, log, blobs, sealer, catalog, d.logger)
 	if err != nil {

@@ -114,7 +114,13 @@ func newKeyring(keys []config.APIKey, all config.Limits) (*identity.Keyring, err
 			RequestsPerMinute: k.RequestsPerMinute.Or(all.RequestsPerMinute), RequestBurst: all.RequestBurst,
 			ConcurrentRuns: k.ConcurrentRuns.Or(all.ConcurrentRuns),
 		}
-		known[k.Digest()] = identity.Principal{Organization: k.Organization, User: k.User, Key: k.Name, Limits: limits}
+		role := identity.Member
+		if k.Role == string(identity.Admin) {
+			role = identity.Admin
+		}
+		known[k.Digest()] = identity.Principal{
+			Organization: k.Organization, User: k.User, Key: k.Name, Limits: limits, Role: role, Scopes: identity.AllScopes,
+		}
 	}
 	return identity.NewKeyring(known)
 }

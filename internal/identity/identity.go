@@ -1,4 +1,6 @@
-// Package identity says who a caller is.
+// Package identity says who a caller is: organizations, their members, API keys, sign-in sessions, and the [Principal] that each
+// request is made by. It knows neither SQL nor HTTP; keys and sessions of the database are kept by internal/store, keys of the
+// configuration by a [Keyring].
 package identity
 
 import (
@@ -19,6 +21,9 @@ type Principal struct {
 	// Key is the name of the API key. No other key has it.
 	Key    string
 	Limits Limits
+	Role   Role
+	// Scopes are what the key, or the session, is good for. Without any it is good for nothing.
+	Scopes Scopes
 }
 
 // Limits are what a caller may use. What is 0 has no limit.

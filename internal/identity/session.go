@@ -1,0 +1,34 @@
+package identity
+
+import (
+	"crypto/rand"
+	"time"
+
+	"perdure/internal/secret"
+)
+
+// SessionFor is how long a sign-in lasts.
+const SessionFor = 12 * time.Hour
+
+// Session is a browser that is signed in. What is kept of its token is a hash.
+type Session struct {
+	Hash         KeyHash
+	Organization string
+	User         string
+	Created      time.Time
+	Expires      time.Time
+}
+
+// NewSession signs a user in. The token is the browser's alone.
+func NewSession(organization, user string, now time.Time) (Session, secret.String) {
+	token := sessionPrefix + rand.Text() + rand.Text()
+	return Session{Hash: HashKey(token), Organization: organization, User: user, Created: now, Expires: now.Add(SessionFor)}, secret.New(token)
+}
+
+// sessionKey is the key in the principal of a session: limits by key then count a user's browsers together.
+const sessionKey = "session:"
+
+// Principal is who is signed in.
+func (s Session) Principal(role Role) Principal {
+	return Principal{Organization: s.Organization, User: s.User, Key: sessionKey + s.User, Role: role, Scopes: AllScopes}
+}
