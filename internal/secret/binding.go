@@ -20,6 +20,12 @@ type Binding struct {
 	WorkflowID string
 	// Content is the hash of the value itself.
 	Content string
+	// ConnectorID is the connector that the value belongs to.
+	ConnectorID string
+	// User is the member whose value it is.
+	User string
+	// Issuer is the authorization server, with the redirect URI, that the value is for.
+	Issuer string
 }
 
 var errNoPurpose = errors.New("secret: the binding has no purpose")
@@ -42,6 +48,9 @@ func (b Binding) associatedData() ([]byte, error) {
 		{4, b.Organization},
 		{5, b.WorkflowID},
 		{6, b.Content},
+		{7, b.ConnectorID},
+		{8, b.User},
+		{9, b.Issuer},
 	} {
 		if field.value == "" {
 			continue
