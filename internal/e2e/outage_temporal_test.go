@@ -46,7 +46,9 @@ func TestTemporalAwayAtStart(t *testing.T) {
 	}
 	s.url = "http://" + match[1]
 	for _, r := range []struct{ method, path, body string }{
-		{http.MethodGet, "/readyz", ""}, {http.MethodPost, "/v1/responses", `{"input": "x"}`}, {http.MethodGet, "/v1/agent?limit=1", ""},
+		{http.MethodGet, "/readyz", ""},
+		{http.MethodPost, "/v1/responses", `{"input": "x"}`},
+		{http.MethodGet, "/v1/agent?limit=1", ""},
 		{http.MethodPost, "/v1/conversations", "{}"},
 	} {
 		a, err := request(t.Context(), r.method, s.url+r.path, apiKey, r.body)
