@@ -41,6 +41,10 @@ var allowed = map[string][]string{
 	"internal/admission":   {},
 	"internal/blob":        {"internal/secret"},
 	"internal/cfaccess":    {},
+	"internal/connection": {
+		"internal/cfaccess", "internal/connector", "internal/identity", "internal/mcpclient", "internal/oauth", "internal/secret",
+		"internal/store",
+	},
 	"internal/connector":   {"internal/identity", "internal/secret"},
 	"internal/demo":        {},
 	"internal/egress":      {"internal/secret"},
