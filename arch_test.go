@@ -19,14 +19,15 @@ var allowed = map[string][]string{
 
 	"starter": {
 		"activities", "workflows", "internal/admission",
-		"internal/blob", "internal/egress", "internal/events", "internal/identity", "internal/mcpclient", "internal/model",
-		"internal/payload", "internal/responses", "internal/secret", "internal/stream", "internal/transcript", "internal/webhook",
+		"internal/blob", "internal/connection", "internal/connector", "internal/egress", "internal/events", "internal/identity",
+		"internal/mcpclient", "internal/model", "internal/payload", "internal/responses", "internal/secret", "internal/store",
+		"internal/stream", "internal/transcript", "internal/webhook",
 	},
 	"worker":    {"activities", "workflows"},
 	"workflows": {"activities", "internal/blob", "internal/responses", "internal/transcript", "internal/webhook"},
 	"activities": {
-		"internal/blob", "internal/events", "internal/mcpclient", "internal/model", "internal/payload", "internal/responses",
-		"internal/secret", "internal/transcript", "internal/webhook",
+		"internal/blob", "internal/connection", "internal/connector", "internal/events", "internal/identity", "internal/mcpclient",
+		"internal/model", "internal/payload", "internal/responses", "internal/secret", "internal/transcript", "internal/webhook",
 	},
 
 	"internal/transcript": {"internal/blob", "internal/responses"},
@@ -39,9 +40,13 @@ var allowed = map[string][]string{
 	"internal/webhook":    {"internal/egress", "internal/secret"},
 	"config":              {"internal/egress", "internal/secret", "internal/webhook"},
 
-	"internal/admission":   {},
-	"internal/blob":        {"internal/secret"},
-	"internal/cfaccess":    {},
+	"internal/admission": {},
+	"internal/blob":      {"internal/secret"},
+	"internal/cfaccess":  {},
+	"internal/connection": {
+		"internal/cfaccess", "internal/connector", "internal/identity", "internal/mcpclient", "internal/oauth", "internal/secret",
+		"internal/store",
+	},
 	"internal/connector":   {"internal/identity", "internal/secret"},
 	"internal/demo":        {},
 	"internal/egress":      {"internal/secret"},

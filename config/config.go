@@ -44,6 +44,7 @@ type Config struct {
 // HTTP is how the API is served.
 type HTTP struct {
 	Address           string        `mapstructure:"address"`             // host:port; port 0 takes any free one
+	PublicURL         string        `mapstructure:"public_url"`          // origin under which browsers reach the API; optional
 	ShutdownGrace     time.Duration `mapstructure:"shutdown_grace"`      // time for open requests to end
 	MaxBody           Bytes         `mapstructure:"max_body"`            // of one request
 	BodyMemory        Bytes         `mapstructure:"body_memory"`         // of all requests that are being read and started

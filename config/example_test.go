@@ -124,6 +124,7 @@ func writeExamples(t *testing.T) string {
 	// An example of a key that also stands there with its default replaces that default.
 	for _, key := range []string{
 		"ui_url", "url", "credentials_file", "dir", "default", "allow_networks", "allow_origins", "ca_file", "bucket", "endpoint", "prefix",
+		"public_url",
 	} {
 		line := regexp.MustCompile(fmt.Sprintf(`(?m)^ +%s: (""|\[\])\n`, key))
 		if !line.MatchString(example) {

@@ -18,6 +18,7 @@ import (
 
 	"perdure/activities"
 	"perdure/internal/blob"
+	"perdure/internal/connection"
 	"perdure/internal/egress"
 	"perdure/internal/events"
 	"perdure/internal/identity"
@@ -27,8 +28,8 @@ import (
 	"perdure/workflows"
 )
 
-// Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, Eager and
-// Codec.
+// Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, Eager,
+// Codec and Connections.
 type Options struct {
 	Temporal client.Client
 	// Eager is set where a worker shares the client: a run's first step then starts without a round trip through the server's queues.
@@ -42,7 +43,9 @@ type Options struct {
 	Payloads  converter.DataConverter // of Temporal's client
 	Catalog   *model.Catalog
 	Keys      *identity.Keyring
-	Network   egress.NetworkPolicy
+	// Connections are the saved connectors; without them runs cannot name any.
+	Connections *connection.Service
+	Network     egress.NetworkPolicy
 	// Retry returns the retry policy of the MCP servers of an origin.
 	Retry  func(origin string) activities.RetryPolicy
 	Limits Limits

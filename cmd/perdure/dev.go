@@ -176,8 +176,17 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
+	if d.config.HTTP.PublicURL == "" {
+		d.config.HTTP.PublicURL = d.http
+	}
+	connections, closeConnections, err := newConnections(d.config, database, d.logger)
+	if err != nil {
+		database.Close()
+		return err
+	}
 	d.parts.start(ctx, "database", func(ctx context.Context) error {
 		<-ctx.Done()
+		closeConnections()
 		return database.Close()
 	})
 	blobs, err := openBlobs(d.config, sealer)
@@ -205,14 +214,14 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
-	steps, closeSteps, err := newActivities(d.config, log, blobs, sealer, catalog, d.logger)
+	steps, closeSteps, err := newActivities(d.config, log, blobs, sealer, catalog, connections, d.logger)
 	if err != nil {
 		return err
 	}
 	d.config.Auth.APIKeys = append(d.config.Auth.APIKeys, config.APIKey{
 		Name: "dev", Key: d.apiKey, Organization: identity.DefaultOrganization, User: devUser, Role: string(identity.Admin),
 	})
-	options, err := starterOptions(d.config, d.temporal, log, blobs, sealer, catalog, d.logger)
+	options, err := starterOptions(d.config, d.temporal, log, blobs, sealer, catalog, connections, d.logger)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,12 @@ func runStarter(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	options, err := starterOptions(c, temporal, log, blobs, sealer, catalog, logger)
+	connections, closeConnections, err := openConnections(cmd.Context(), c, sealer, logger)
+	if err != nil {
+		return err
+	}
+	defer closeConnections()
+	options, err := starterOptions(c, temporal, log, blobs, sealer, catalog, connections, logger)
 	if err != nil {
 		return err
 	}
