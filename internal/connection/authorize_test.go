@@ -11,6 +11,7 @@ import (
 	"perdure/internal/connector"
 	"perdure/internal/oauth"
 	"perdure/internal/oauthtest"
+	"perdure/internal/secret"
 )
 
 func TestAuthorize(t *testing.T) {
@@ -163,6 +164,30 @@ func TestAuthorizationServersThatFail(t *testing.T) {
 				t.Errorf("the grant is %s", v.Grant)
 			}
 		})
+	}
+}
+
+// An authorization server without metadata works with endpoints that a person entered.
+func TestEnteredEndpoints(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	client := oauthtest.Client{ID: "by-hand", Secret: "shared", AuthMethod: "client_secret_basic", RedirectURIs: []string{publicURL + oauth.CallbackPath}}
+	p := protect(t, oauthtest.Options{Clients: []oauthtest.Client{client}}, oauthtest.ResourceOptions{})
+	p.as.Override(oauthtest.Metadata, oauthtest.HTML(http.StatusNotFound))
+	d := oauthDraft(connector.Individual, p.URL(), "")
+	d.Settings.Auth.OAuth.ClientID, d.Settings.Auth.OAuth.ClientAuth = client.ID, client.AuthMethod
+	d.Secrets = connector.Secrets{connector.ClientSecret: secret.New(client.Secret)}
+	v := w.create(t, ann, d)
+	if _, err := w.Begin(t.Context(), ann, v.ID, "browser"); err == nil {
+		t.Error("an authorization began without metadata")
+	}
+	at := p.as.Issuer()
+	d.Settings.Auth.OAuth.Endpoints = connector.Endpoints{Authorization: at + oauthtest.Authorize, Token: at + oauthtest.Token}
+	v, err := w.Update(t.Context(), ann, v.ID, d)
+	check(t, err)
+	w.authorize(t, ann, v.ID)
+	if v = must(w.Get(t.Context(), ann, v.ID)); v.Tag != connector.TagConnected {
+		t.Errorf("it is %s, %+v", v.Tag, v.Status)
 	}
 }
 
