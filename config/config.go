@@ -43,6 +43,7 @@ type Config struct {
 // HTTP is how the API is served.
 type HTTP struct {
 	Address           string        `mapstructure:"address"`             // host:port; port 0 takes any free one
+	PublicURL         string        `mapstructure:"public_url"`          // origin under which browsers reach the API; optional
 	ShutdownGrace     time.Duration `mapstructure:"shutdown_grace"`      // time for open requests to end
 	MaxBody           Bytes         `mapstructure:"max_body"`            // of one request
 	BodyMemory        Bytes         `mapstructure:"body_memory"`         // of all requests that are being read and started
@@ -89,6 +90,7 @@ type Secrets struct {
 // Auth is who may call the API.
 type Auth struct {
 	APIKeys []APIKey `mapstructure:"api_keys"`
+	OIDC    OIDC     `mapstructure:"oidc"`
 }
 
 // APIKey is one key for the API. The key itself is given in exactly one of four ways.
@@ -229,6 +231,7 @@ func Default() Config {
 			ReadHeaderTimeout: 10 * time.Second,
 		},
 		API:      API{Dialect: "agent"},
+		Auth:     Auth{OIDC: OIDC{GroupsClaim: "groups"}},
 		Network:  Network{ConnectTimeout: 10 * time.Second, Proxy: Proxy{Resolve: "here"}},
 		Temporal: Temporal{TaskQueue: "perdure"},
 		Events:   Events{MaxAge: 24 * time.Hour, Replicas: 1},

@@ -36,6 +36,7 @@ func (c Config) Validate() error {
 	c.Blobs.validate(v)
 	c.Encryption.validate(v)
 	c.Auth.validate(v)
+	c.Auth.OIDC.validate(v, c.HTTP.PublicURL)
 	c.Models.validate(v)
 	c.Network.validate(v)
 	c.MCP.validate(v)
@@ -50,6 +51,9 @@ func (c Config) Validate() error {
 
 func (h HTTP) validate(v *validation) {
 	v.address("http.address", h.Address)
+	if h.PublicURL != "" && !isOrigin(h.PublicURL) {
+		v.report("http.public_url", "must be scheme://host or scheme://host:port in lower case and nothing more, with http or https")
+	}
 	v.positive("http.shutdown_grace", h.ShutdownGrace)
 	v.atLeast("http.max_body", int64(h.MaxBody), 1)
 	v.positive("http.read_header_timeout", h.ReadHeaderTimeout)
