@@ -97,7 +97,7 @@ var owned = []struct {
 	{"github.com/coder/websocket", []string{"starter", "internal/e2e"}, "the starter is where connections end"},
 	{"github.com/tiktoken-go/tokenizer", []string{"internal/model"}, "what is counted is a model's request"},
 	{"github.com/minio/minio-go", []string{"internal/blob/bucket.go"}, "everything else knows values, not objects"},
-	{"github.com/johannesboyne/gofakes3", []string{"internal/blob"}, "it is there to test"},
+	{"github.com/johannesboyne/gofakes3", []string{"internal/blob", "internal/e2e"}, "it is there to test"},
 	{"github.com/nats-io", []string{"internal/events"}, "everything else knows events, not messages"},
 	{"go.temporal.io/server", []string{"devserver"}, "it would multiply packages and build times by four; see docs/decisions/0004"},
 	{"github.com/temporalio/ui-server", []string{"devserver"}, "it comes with the server"},

@@ -72,8 +72,12 @@ func TestTemporalHangs(t *testing.T) {
 	default:
 	}
 	for _, request := range []struct{ method, path string }{
-		{http.MethodPost, "/v1/responses"}, {http.MethodGet, "/v1/responses/" + id}, {http.MethodGet, "/v1/responses"},
-		{http.MethodDelete, "/v1/agent/" + id}, {http.MethodPost, "/v1/responses/" + id + "/cancel"}, {http.MethodPost, "/v1/conversations"},
+		{http.MethodPost, "/v1/responses"},
+		{http.MethodGet, "/v1/responses/" + id},
+		{http.MethodGet, "/v1/responses"},
+		{http.MethodDelete, "/v1/agent/" + id},
+		{http.MethodPost, "/v1/responses/" + id + "/cancel"},
+		{http.MethodPost, "/v1/conversations"},
 		{http.MethodGet, "/readyz"},
 	} {
 		refused(t, as(t, otherKey, request.method, r.url+request.path, hello), http.StatusServiceUnavailable, "cannot be reached")

@@ -54,6 +54,26 @@ func (d *deploying) work(build, queue string) {
 	}
 	d.t.Cleanup(w.Stop)
 	d.await(build)
+	if queue == d.name {
+		d.awaitQueues(build)
+	}
+}
+
+// awaitQueues waits until the server knows that the version has pollers for workflows and for activities: it learns of one after the other.
+func (d *deploying) awaitQueues(build string) {
+	d.t.Helper()
+	deadline := time.After(versionPatience)
+	for {
+		v, err := d.temporal.WorkerDeploymentClient().GetHandle(d.name).DescribeVersion(d.t.Context(), client.WorkerDeploymentDescribeVersionOptions{BuildID: build})
+		if err == nil && len(v.Info.TaskQueuesInfos) == 2 {
+			return
+		}
+		select {
+		case <-deadline:
+			d.t.Fatalf("the server knows %+v of %s: %v", v.Info.TaskQueuesInfos, build, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // held starts a run.

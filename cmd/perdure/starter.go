@@ -35,6 +35,7 @@ func runStarter(cmd *cobra.Command, _ []string) error {
 	if len(c.Auth.APIKeys) == 0 {
 		return errors.New("auth.api_keys: is empty, so nobody could use the API: name at least one key")
 	}
+	boundMemory(c)
 	logger := newLogger(c.Log, cmd.ErrOrStderr())
 	sealer, err := openSealer(c, logger)
 	if err != nil {

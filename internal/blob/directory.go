@@ -111,7 +111,11 @@ func (d *directory) put(ctx context.Context, name string, data []byte) error {
 	}
 	path := d.path(name)
 	if holds(path, data) {
-		return d.keep(path, func() error { return touch(path) })
+		err := d.keep(path, func() error { return touch(path) })
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		// It was removed since: then it is written.
 	}
 	tmp, err := os.CreateTemp(filepath.Join(d.root, tmpDir), "*")
 	if err != nil {

@@ -58,8 +58,8 @@ func linkTo(t *testing.T, target string) *linktest.Link {
 }
 
 // members are those of a request with the MCP server.
-func (o *outageStack) members(more string) string {
-	return fmt.Sprintf(`{"input": "x", "tools": [{"type": "mcp", "server_label": "s", "server_url": "http://%s/mcp"}]%s}`, o.toServer.Address(), more)
+func (o *outageStack) members() string {
+	return fmt.Sprintf(`{"input": "x", "tools": [{"type": "mcp", "server_label": "s", "server_url": "http://%s/mcp"}]}`, o.toServer.Address())
 }
 
 // background starts a run for which nobody waits.
@@ -100,12 +100,12 @@ func restore(t *testing.T, link *linktest.Link) {
 	}
 }
 
-// want waits for a run and its output.
-func (o *outageStack) want(t *testing.T, id, text string, types ...string) response {
+// want waits for a run that comes to "done", and its output.
+func (o *outageStack) want(t *testing.T, id string, types ...string) response {
 	t.Helper()
 	r := o.awaitStatus(t, id, "completed")
-	if diff := cmp.Diff(types, r.types()); diff != "" || r.text() != text {
-		t.Fatalf("text %q, want %q; output (-want +got):\n%s", r.text(), text, diff)
+	if diff := cmp.Diff(types, r.types()); diff != "" || r.text() != "done" {
+		t.Fatalf("text %q; output (-want +got):\n%s", r.text(), diff)
 	}
 	return r
 }
@@ -128,7 +128,7 @@ func TestModelAway(t *testing.T) {
 	atStart := o.background(t, `{"input": "x"}`)
 	o.awaitAttempt(t, atStart, 4)
 	restore(t, o.toModel)
-	o.want(t, atStart, "done", "message")
+	o.want(t, atStart, "message")
 	if r := (<-waits).must(t).decode(t); r.Status != "completed" || r.text() != "done" {
 		t.Errorf("the client that waits got %s: %q", r.Status, r.text())
 	}
@@ -141,11 +141,11 @@ func TestModelAway(t *testing.T) {
 	o.toModel.Cut()
 	o.awaitAttempt(t, inAnswer, 3)
 	restore(t, o.toModel)
-	o.want(t, inAnswer, "done", "message")
+	o.want(t, inAnswer, "message")
 
 	release := make(chan struct{})
 	o.mcp.On("tools/call", mcptest.Held(release, mcptest.Result(`{"content":[{"type":"text","text":"called"}]}`)))
-	between := o.background(t, o.members(""))
+	between := o.background(t, o.members())
 	if err := o.mcp.Await(t.Context(), "tools/call", 1); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestModelAway(t *testing.T) {
 	close(release)
 	o.awaitAttempt(t, between, 3)
 	restore(t, o.toModel)
-	o.want(t, between, "done", "mcp_list_tools", "mcp_call", "message")
+	o.want(t, between, "mcp_list_tools", "mcp_call", "message")
 	if n := o.mcp.Count("tools/call"); n != 1 {
 		t.Errorf("the tool was called %d times, want once", n)
 	}
@@ -221,16 +221,16 @@ func TestMCPServerAway(t *testing.T) {
 		return reply
 	})
 	o.toServer.Cut()
-	a, err := o.respond(t.Context(), o.members(""))
+	a, err := o.respond(t.Context(), o.members())
 	if err != nil {
 		t.Fatal(err)
 	}
 	refused(t, a, http.StatusFailedDependency, `MCP server \"s\" could not be initialized (stage connect)`)
-	atStart := o.background(t, o.members(""))
+	atStart := o.background(t, o.members())
 	o.awaitAttempt(t, atStart, 4)
 	restore(t, o.toServer)
 	all := []string{"mcp_list_tools", "mcp_call", "message"}
-	if r := o.want(t, atStart, "done", all...); r.Output[1].Output != "ok" || o.mcp.Count("tools/call") != 1 {
+	if r := o.want(t, atStart, all...); r.Output[1].Output != "ok" || o.mcp.Count("tools/call") != 1 {
 		t.Errorf("%d calls, output %q", o.mcp.Count("tools/call"), r.Output[1].Output)
 	}
 
@@ -241,9 +241,9 @@ func TestMCPServerAway(t *testing.T) {
 		var id string
 		var waits <-chan result
 		if background {
-			id = o.background(t, o.members(""))
+			id = o.background(t, o.members())
 		} else {
-			waits = o.respondLater(t.Context(), o.members(""))
+			waits = o.respondLater(t.Context(), o.members())
 		}
 		if _, err := o.model.WaitRequest(t.Context(), asked); err != nil {
 			t.Fatal(err)
@@ -253,7 +253,7 @@ func TestMCPServerAway(t *testing.T) {
 		if background {
 			o.awaitAttempt(t, id, 6) // more than calls have for which somebody waits
 			restore(t, o.toServer)
-			if r := o.want(t, id, "done", all...); r.Output[1].Output != "ok" || o.mcp.Count("tools/call") != called+1 {
+			if r := o.want(t, id, all...); r.Output[1].Output != "ok" || o.mcp.Count("tools/call") != called+1 {
 				t.Errorf("%d calls, output %q", o.mcp.Count("tools/call")-called, r.Output[1].Output)
 			}
 			continue
@@ -272,14 +272,14 @@ func TestMCPServerAway(t *testing.T) {
 	o.mcp.On("tools/list", mcptest.Result(readOnlyTool))
 	o.mcp.On("tools/call", mcptest.InTurn(mcptest.Silent(), mcptest.Result(`{"content":[{"type":"text","text":"read"}]}`)))
 	called := o.mcp.Count("tools/call")
-	inCall := o.background(t, o.members(""))
+	inCall := o.background(t, o.members())
 	if err := o.mcp.Await(t.Context(), "tools/call", called+1); err != nil {
 		t.Fatal(err)
 	}
 	o.toServer.Cut()
 	o.awaitAttempt(t, inCall, 4)
 	restore(t, o.toServer)
-	if r := o.want(t, inCall, "done", all...); r.Output[1].Output != "read" || o.mcp.Count("tools/call") != called+2 {
+	if r := o.want(t, inCall, all...); r.Output[1].Output != "read" || o.mcp.Count("tools/call") != called+2 {
 		t.Errorf("%d calls, output %q", o.mcp.Count("tools/call")-called, r.Output[1].Output)
 	}
 }

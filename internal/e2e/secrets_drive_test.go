@@ -60,6 +60,7 @@ func (s *secretStack) drive(t *testing.T) (session string) {
 	s.driveRefusals(t)
 	s.driveOutside(t)
 	s.driveSocket(t)
+	s.driveBucket(t)
 	session = s.driveCodec(t)
 	s.driveCommands(t)
 	s.driveKill(t)

@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"html/template"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -99,5 +102,36 @@ func (s *secretStack) driveCommands(t *testing.T) {
 		if code, err := p.wait(); code != 1 || err != nil {
 			t.Errorf("perdure starter with %s: exit code %d, %v", wrong, code, err)
 		}
+	}
+}
+
+// driveBucket has a starter keep its large values in a bucket, whose store refuses and repeats what it was sent.
+func (s *secretStack) driveBucket(t *testing.T) {
+	t.Helper()
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.peers.record("object store", r, nil)
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, "<Error><Code>SignatureDoesNotMatch</Code><Message>%s</Message></Error>", template.HTMLEscapeString(fmt.Sprint(r.Header)))
+	}))
+	defer store.Close()
+	env := s.options.Env
+	defer func() { s.options.Env = env }()
+	s.options.Env = append(env[:len(env):len(env)], "PERDURE_BLOBS_BUCKET=perdure", "PERDURE_BLOBS_ENDPOINT="+store.URL, "PERDURE_BLOBS_PATH_STYLE=true",
+		"PERDURE_BLOBS_REGION=us-east-1", "PERDURE_BLOBS_ACCESS_KEY=an-access-key", "PERDURE_BLOBS_SECRET_KEY_ENV=E2E_BUCKET", "E2E_BUCKET="+canaries["key of the bucket"])
+	p, err := s.start("starter", "--http", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.kill()
+	match, err := p.await(t.Context(), listening)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := send(t.Context(), http.MethodPost, "http://"+match[1]+"/v1/responses", canaries["API key"], `{"input":"`+strings.Repeat(content+" ", 10_000)+`"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.haul.answer(a); a.status < 500 {
+		t.Errorf("without its bucket, a starter answers with status %d: %s", a.status, a.body)
 	}
 }

@@ -41,6 +41,7 @@ var canaries = map[string]string{
 	"seed of NATS":       "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY",
 	"idempotency key":    "k17q+cnry/idem=?&e4a7b1f6",
 	"value of a setting": "k18r+cnry/config=?&f5b8c2a7",
+	"key of the bucket":  "k19s+cnry/bucket=?&a6c9d3b8",
 }
 
 // content is no secret: it must be found wherever content is kept, or the search is not worth anything.
@@ -158,6 +159,7 @@ func TestSecretsShowNowhere(t *testing.T) {
 				"provider":                 {"key of the provider", "header of the provider"},
 				"MCP server":               {"authorization", "header", "path of a server", "query of a server"},
 				"webhook":                  {"URL of a webhook"},
+				"object store":             {},
 				"egress proxy":             {"password of the egress proxy"},
 				"proxy of the environment": {"password of the environment"},
 			})

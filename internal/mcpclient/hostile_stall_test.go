@@ -1,6 +1,7 @@
 package mcpclient_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"testing"
@@ -23,13 +24,19 @@ func stalls(contentType, begin string) mcptest.Answer {
 func bodyThatStalls(t *testing.T) {
 	checkGoroutines(t)
 	for contentType, begin := range map[string]string{"application/json": `{"jsonrpc":`, "text/event-stream": `data: {"jsonrpc":`} {
-		h := newHostile(t)
-		c := newClient(t, mcpclient.Options{CallTimeout: 200 * time.Millisecond, ListTimeout: 200 * time.Millisecond})
+		h, c := newHostile(t), newClient(t, mcpclient.Options{})
+		if _, err := c.ListTools(t.Context(), "run", at(h.URL())); err != nil { // opens the session, however long that takes
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
 		h.On("tools/list", stalls(contentType, begin))
-		_, err := c.ListTools(t.Context(), "run", at(h.URL()))
+		_, err := c.ListTools(ctx, "run", at(h.URL()))
 		wantError(t, err, mcpclient.Error{Stage: mcpclient.StageTimeout, Temporary: true})
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
 		h.On("tools/call", stalls(contentType, begin))
-		_, err = c.CallTool(t.Context(), "run", at(h.URL()), callT)
+		_, err = c.CallTool(ctx, "run", at(h.URL()), callT)
 		wantError(t, err, mcpclient.Error{Stage: mcpclient.StageTimeout, Temporary: true})
 	}
 }
@@ -38,7 +45,7 @@ func bodyThatStalls(t *testing.T) {
 // time for opening a session.
 func discoverHangs(t *testing.T) {
 	checkGoroutines(t)
-	h, c := newHostile(t), newClient(t, mcpclient.Options{ConnectTimeout: 200 * time.Millisecond})
+	h, c := newHostile(t), newClient(t, mcpclient.Options{ConnectTimeout: time.Second})
 	h.On("initialize", mcptest.Status(http.StatusBadRequest))
 	h.On("server/discover", mcptest.Silent())
 	_, err := c.ListTools(t.Context(), "run", at(h.URL()))
