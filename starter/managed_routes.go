@@ -1,6 +1,10 @@
 package starter
 
-import "net/http"
+import (
+	"net/http"
+
+	"perdure/internal/oauth"
+)
 
 const (
 	connectorsPath   = "/v1/connectors"
@@ -20,6 +24,30 @@ func (s *Starter) managedRoutes(handle func(pattern string, h http.Handler)) {
 	handle("POST "+organizationPath+"/api_keys", s.managed(s.createKey))
 	handle("DELETE "+organizationPath+"/api_keys/{id}", s.managed(s.revokeKey))
 	handle("GET "+organizationPath+"/audit_log", s.managed(s.listAuditLog))
+	s.connectorRoutes(handle)
+}
+
+func (s *Starter) connectorRoutes(handle func(pattern string, h http.Handler)) {
+	const one = connectorsPath + "/{id}"
+	handle("GET "+connectorsPath, s.managed(s.listConnectors))
+	handle("POST "+connectorsPath, s.managed(s.createConnector))
+	handle("GET "+one, s.managed(s.getConnector))
+	handle("POST "+one, s.managed(s.updateConnector))
+	handle("PATCH "+one, s.managed(s.updateConnector))
+	handle("DELETE "+one, s.managed(s.deleteConnector))
+	handle("POST "+one+"/probe", s.managed(s.probeConnector))
+	handle("POST "+one+"/authorize", s.managed(s.authorizeConnector))
+	handle("POST "+one+"/disconnect", s.managed(s.disconnectConnector))
+	handle("POST "+one+"/share", s.managed(s.share(true)))
+	handle("POST "+one+"/unshare", s.managed(s.share(false)))
+	handle("POST "+one+"/enable", s.managed(s.enable(true)))
+	handle("POST "+one+"/disable", s.managed(s.enable(false)))
+	handle("POST "+one+"/restrict", s.managed(s.restrictConnector))
+	handle("POST "+one+"/unrestrict", s.managed(s.unrestrict()))
+	handle("POST "+one+"/review", s.managed(s.reviewTools()))
+	handle("GET "+one+"/icon", s.managed(s.getIcon))
+	handle("PUT "+one+"/icon", s.managed(s.setIcon))
+	handle("DELETE "+one+"/icon", s.managed(s.deleteIcon()))
 }
 
 // browserRoutes are pages, and what leads to them.
@@ -28,4 +56,7 @@ func (s *Starter) browserRoutes(handle func(pattern string, h http.Handler)) {
 	handle("GET "+authPath+"/callback", s.handle(s.signInCallback))
 	handle("GET "+linkPath, s.handle(s.useLink))
 	handle("POST "+signOutPath, s.handle(s.signOut))
+	handle("GET "+authorizePath, s.handle(s.beginAuthorization))
+	handle("GET "+oauth.CallbackPath, s.handle(s.oauthCallback))
+	handle("GET "+oauth.ClientMetadataPath, s.handle(s.clientMetadata))
 }
