@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"perdure/internal/connection"
 	"perdure/internal/connector"
 	"perdure/internal/identity"
 	"perdure/internal/mcpclient"
@@ -17,18 +18,6 @@ import (
 // authorizePath is where a browser begins an authorization. Only whoever is signed in there can: a link that went straight to the
 // authorization server would let somebody have another's grant put into a connector of their own.
 const authorizePath = "/rest/connections/authorize"
-
-// probeConnector looks at the server now. That the look failed is no failure of the request: the status says at which stage, and what to do.
-func (s *Starter) probeConnector(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	c, err := s.seen(r, who)
-	if err != nil {
-		return err
-	}
-	if c, err = s.Connections.Probe(r.Context(), who, actor(r, who), c.ID); err != nil {
-		return err
-	}
-	return s.answerConnector(w, r, who, c)
-}
 
 type shownAuthorization struct {
 	Object           string `json:"object"`
@@ -52,44 +41,30 @@ func (s *Starter) authorizeConnector(w http.ResponseWriter, r *http.Request, who
 }
 
 // authorizable returns the connector of a request, if the caller may authorize it.
-func (s *Starter) authorizable(r *http.Request, who identity.Principal) (connector.Connector, error) {
-	c, err := s.seen(r, who)
+func (s *Starter) authorizable(r *http.Request, who identity.Principal) (connection.View, error) {
+	v, err := s.seen(r, who)
 	if err != nil {
-		return c, err
+		return v, err
 	}
-	if err := connector.May(who, c, connector.Authorize); err != nil {
-		return c, err
+	if err := connector.May(who, v.Connector, connector.Authorize); err != nil {
+		return v, err
 	}
-	if c.Settings.Auth.Type != connector.AuthOAuth {
-		return c, responses.Invalid("auth.type", "is %s: there is nothing to authorize", c.Settings.Auth.Type)
+	if v.Settings.Auth.Type != connector.AuthOAuth {
+		return v, responses.Invalid("auth.type", "is %s: there is nothing to authorize", v.Settings.Auth.Type)
 	}
-	return c, nil
+	return v, nil
 }
 
-type shownDisconnection struct {
-	shownConnector
-	// Warning says what could not be done at the authorization server. The grant is forgotten here all the same.
-	Warning *string `json:"warning"`
-}
-
-// disconnectConnector ends the grant that the caller works with, here and at the authorization server.
+// disconnectConnector ends the grant that the caller works with, here and, as far as it can be reached, at the authorization server.
 func (s *Starter) disconnectConnector(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	c, err := s.authorizable(r, who)
+	v, err := s.authorizable(r, who)
 	if err != nil {
 		return err
 	}
-	warning, err := s.Connections.Disconnect(r.Context(), who, actor(r, who), c.ID)
-	if err != nil {
+	if v, err = s.Connections.Disconnect(r.Context(), caller(r, who), v.ID); err != nil {
 		return err
 	}
-	if c, err = s.Store.Connector(r.Context(), who.Organization, c.ID); err != nil {
-		return err
-	}
-	shown := shownDisconnection{shownConnector: showConnector(who, c, connector.GrantMissing)}
-	if warning != "" {
-		shown.Warning = &warning
-	}
-	return s.writeValue(w, r, shown)
+	return s.writeValue(w, r, showConnector(v))
 }
 
 // beginAuthorization sends a signed-in browser off to the authorization server.
@@ -107,7 +82,7 @@ func (s *Starter) beginAuthorization(w http.ResponseWriter, r *http.Request) err
 	if err != nil {
 		return s.showFailure(w, r, "Authorization failed", err)
 	}
-	address, err := s.Connections.Begin(r.Context(), who, c.ID, browser)
+	address, err := s.Connections.Begin(r.Context(), caller(r, who), c.ID, browser)
 	if err != nil {
 		return s.showFailure(w, r, "Authorization failed", err)
 	}
@@ -138,14 +113,17 @@ func (s *Starter) oauthCallback(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return s.showFailure(w, r, failed, oauth.UnknownState())
 	}
-	c, err := s.Connections.Complete(r.Context(), who, actor(r, who), browser, r.URL.Query())
+	id, err := s.Connections.Complete(r.Context(), caller(r, who), browser, r.URL.Query())
 	if err != nil {
 		return s.showFailure(w, r, failed, err)
 	}
-	_, status := c.Shown(connector.GrantActive)
-	n := notice{Title: "Connected", Text: c.Settings.Name + " is authorized. You can close this page."}
-	if status.State == connector.Failed {
-		n.Title, n.Remedy, n.Stage = "Authorized", sentence(status.Message), status.Stage
+	v, err := s.Connections.Get(r.Context(), caller(r, who), id)
+	if err != nil {
+		return err
+	}
+	n := notice{Title: "Connected", Text: v.Settings.Name + " is authorized. You can close this page."}
+	if v.Status.State == connector.Failed {
+		n.Title, n.Remedy, n.Stage = "Authorized", sentence(v.Status.Message), v.Status.Stage
 	}
 	return s.showPage(w, r, http.StatusOK, n)
 }
@@ -170,7 +148,7 @@ func (s *Starter) showFailure(w http.ResponseWriter, r *http.Request, title stri
 
 // clientMetadata serves our client-metadata document, which is our client ID where authorization servers take one.
 func (s *Starter) clientMetadata(w http.ResponseWriter, r *http.Request) error {
-	body, err := s.Connections.ClientMetadata()
+	body, err := s.Connections.OAuth.Metadata()
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,12 @@
 package starter
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
 
+	"perdure/internal/connection"
 	"perdure/internal/connector"
 	"perdure/internal/identity"
 	"perdure/internal/responses"
@@ -16,7 +18,7 @@ func (s *Starter) getIcon(w http.ResponseWriter, r *http.Request, who identity.P
 	if err != nil {
 		return err
 	}
-	png, err := s.Store.Icon(r.Context(), who.Organization, c.ID)
+	png, err := s.Connections.Icon(r.Context(), caller(r, who), c.ID)
 	if err != nil {
 		return err
 	}
@@ -45,32 +47,24 @@ func (s *Starter) getIcon(w http.ResponseWriter, r *http.Request, who identity.P
 
 // setIcon takes the file of an icon as the body of the request.
 func (s *Starter) setIcon(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	return s.switched(connector.Edit, func(r *http.Request, by identity.Actor, c connector.Connector) error {
+	return s.acted(func(ctx context.Context, by connection.Caller, v connection.View) (connection.View, error) {
 		if r.ContentLength > connector.MaxIconBytes {
-			return iconTooLarge()
+			return v, iconTooLarge()
 		}
 		m := s.metered(r.Body, who)
 		defer m.done()
 		// One byte more shows that there is more, whatever the client has announced.
 		file, err := s.readUpTo(w, r, m, connector.MaxIconBytes+1)
-		if err != nil {
-			return err
+		switch {
+		case err != nil:
+			return v, err
+		case len(file) > connector.MaxIconBytes:
+			return v, iconTooLarge()
+		case len(file) == 0:
+			return v, responses.Invalid("icon", "is missing: send the file as the body")
 		}
-		if len(file) > connector.MaxIconBytes {
-			return iconTooLarge()
-		}
-		icon, err := connector.NewIcon(file)
-		if err != nil {
-			return err
-		}
-		return s.Store.SetIcon(r.Context(), by, c.ID, icon)
+		return s.Connections.SetIcon(ctx, by, v.ID, file)
 	})(w, r, who)
-}
-
-func (s *Starter) deleteIcon() tenantHandler {
-	return s.switched(connector.Edit, func(r *http.Request, by identity.Actor, c connector.Connector) error {
-		return s.Store.SetIcon(r.Context(), by, c.ID, connector.Icon{})
-	})
 }
 
 func iconTooLarge() error {

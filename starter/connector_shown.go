@@ -3,36 +3,36 @@ package starter
 import (
 	"slices"
 
+	"perdure/internal/connection"
 	"perdure/internal/connector"
-	"perdure/internal/identity"
 )
 
 // shownConnector is a connector as a caller may see it. No secret is in it, as there is none in a connector.
 type shownConnector struct {
-	ID           string                    `json:"id"`
-	Object       string                    `json:"object"`
-	CreatedAt    int64                     `json:"created_at"`
-	UpdatedAt    int64                     `json:"updated_at"`
-	Owner        string                    `json:"owner"`
-	Name         string                    `json:"name"`
-	Description  string                    `json:"description"`
-	URL          string                    `json:"url"`
-	Transport    connector.Transport       `json:"transport"`
-	Scope        connector.Scope           `json:"scope"`
-	Auth         shownAuth                 `json:"auth"`
-	Headers      map[string]shownSecret    `json:"headers"`
-	Network      shownNetwork              `json:"network"`
-	AllowedTools []string                  `json:"allowed_tools"`
-	Retry        shownRetry                `json:"retry"`
-	Acknowledged bool                      `json:"acknowledged"`
-	Shared       bool                      `json:"shared"`
-	Enabled      bool                      `json:"enabled"`
-	Restricted   *shownRestriction         `json:"restricted"`
-	Icon         *string                   `json:"icon"` // the path of it; it changes with the icon
-	Tag          connector.Tag             `json:"tag"`
-	Status       shownStatus               `json:"status"`
-	Server       *shownServer              `json:"server"` // what was found there; null: nobody has looked yet
-	May          map[connector.Action]bool `json:"may"`
+	ID           string                 `json:"id"`
+	Object       string                 `json:"object"`
+	CreatedAt    int64                  `json:"created_at"`
+	UpdatedAt    int64                  `json:"updated_at"`
+	Owner        string                 `json:"owner"`
+	Name         string                 `json:"name"`
+	Description  string                 `json:"description"`
+	URL          string                 `json:"url"`
+	Transport    connector.Transport    `json:"transport"`
+	Scope        connector.Scope        `json:"scope"`
+	Auth         shownAuth              `json:"auth"`
+	Headers      map[string]shownSecret `json:"headers"`
+	Network      shownNetwork           `json:"network"`
+	AllowedTools []string               `json:"allowed_tools"`
+	Retry        shownRetry             `json:"retry"`
+	Acknowledged bool                   `json:"acknowledged"`
+	Shared       bool                   `json:"shared"`
+	Enabled      bool                   `json:"enabled"`
+	Restricted   *shownRestriction      `json:"restricted"`
+	Icon         *string                `json:"icon"` // the path of it; it changes with the icon
+	Tag          connector.Tag          `json:"tag"`
+	Status       shownStatus            `json:"status"`
+	Server       *shownServer           `json:"server"` // what was found there; null: nobody has looked yet
+	May          []connector.Action     `json:"may"`
 }
 
 // shownSecret stands where a secret is stored, or is not.
@@ -107,22 +107,16 @@ type shownDrift struct {
 	Change connector.DriftKind `json:"change"`
 }
 
-// shownActions are those that a page has buttons for.
-var shownActions = []connector.Action{
-	connector.Use, connector.Edit, connector.Reprobe, connector.Review, connector.Enable, connector.Delete, connector.Share,
-	connector.Restrict, connector.Authorize,
-}
-
-func showConnector(who identity.Principal, c connector.Connector, grant connector.GrantState) shownConnector {
-	s := c.Settings
-	tag, status := c.Shown(grant)
+func showConnector(v connection.View) shownConnector {
+	c, s := v.Connector, v.Settings
 	shown := shownConnector{
 		ID: c.ID, Object: "connector", CreatedAt: c.Created.Unix(), UpdatedAt: c.Updated.Unix(), Owner: c.Owner,
 		Name: s.Name, Description: s.Description, URL: s.URL, Transport: s.Transport, Scope: s.Scope,
 		Auth: showAuth(c), Headers: map[string]shownSecret{}, Network: showNetwork(c), AllowedTools: s.AllowedTools,
 		Retry: shownRetry(s.Retry), Acknowledged: s.Acknowledged, Shared: c.Shared, Enabled: c.Enabled,
-		Tag: tag, Status: shownStatus{State: status.State, Stage: status.Stage, Message: status.Message, At: unixOrNull(status.At)},
-		Server: showServer(c.Probe), May: map[connector.Action]bool{},
+		Tag:    v.Tag,
+		Status: shownStatus{State: v.Status.State, Stage: v.Status.Stage, Message: v.Status.Message, At: unixOrNull(v.Status.At)},
+		Server: showServer(v), May: v.May,
 	}
 	if shown.AllowedTools == nil {
 		shown.AllowedTools = []string{}
@@ -136,9 +130,6 @@ func showConnector(who identity.Principal, c connector.Connector, grant connecto
 	if c.Icon != "" {
 		path := connectorsPath + "/" + c.ID + "/icon?v=" + c.Icon[:min(len(c.Icon), 16)]
 		shown.Icon = &path
-	}
-	for _, action := range shownActions {
-		shown.May[action] = connector.May(who, c, action) == nil
 	}
 	return shown
 }
@@ -174,7 +165,8 @@ func showNetwork(c connector.Connector) shownNetwork {
 	return shown
 }
 
-func showServer(p connector.Probe) *shownServer {
+func showServer(v connection.View) *shownServer {
+	p := v.Probe
 	if p.At.IsZero() {
 		return nil
 	}
@@ -185,7 +177,7 @@ func showServer(p connector.Probe) *shownServer {
 	for _, t := range p.Tools {
 		shown.Tools = append(shown.Tools, shownTool{Name: t.Name, Description: t.Description, ReadOnly: t.ReadOnly})
 	}
-	for _, d := range p.Drift() {
+	for _, d := range v.Drift {
 		shown.Changes = append(shown.Changes, shownDrift{Tool: d.Tool, Change: d.Kind})
 	}
 	return shown

@@ -3,6 +3,7 @@ package starter
 import (
 	"net/http"
 
+	"perdure/internal/connection"
 	"perdure/internal/connector"
 	"perdure/internal/identity"
 	"perdure/internal/responses"
@@ -34,11 +35,16 @@ func (s *Starter) createConnector(w http.ResponseWriter, r *http.Request, who id
 	if err != nil {
 		return err
 	}
-	c, err := s.Connections.Create(r.Context(), who, actor(r, who), settings, secrets)
+	v, err := s.Connections.Create(r.Context(), caller(r, who), connection.Draft{Settings: settings, Secrets: secrets})
 	if err != nil {
 		return err
 	}
-	return s.answerConnector(w, r, who, c)
+	return s.writeValue(w, r, showConnector(v))
+}
+
+// caller is the caller of a request as connections know them.
+func caller(r *http.Request, who identity.Principal) connection.Caller {
+	return connection.Caller{Principal: who, Address: actor(r, who).Address}
 }
 
 // listConnectors lists those that the caller sees, the latest first.
@@ -51,54 +57,32 @@ func (s *Starter) listConnectors(w http.ResponseWriter, r *http.Request, who ide
 	if filter.Scope != "" && filter.Scope != connector.Individual && filter.Scope != connector.Organization {
 		return responses.Invalid("scope", "must be %s or %s", connector.Individual, connector.Organization)
 	}
-	all, next, err := s.Store.Connectors(r.Context(), who, filter, page)
-	if err != nil {
-		return err
-	}
-	grants, err := s.Store.GrantStates(r.Context(), who.Organization, who.User)
+	all, next, err := s.Connections.List(r.Context(), caller(r, who), filter, page)
 	if err != nil {
 		return err
 	}
 	shown := make([]shownConnector, len(all))
-	for i, c := range all {
-		shown[i] = showConnector(who, c, grants[grantKey(who, c)])
+	for i, v := range all {
+		shown[i] = showConnector(v)
 	}
 	return s.writeValue(w, r, newList(shown, next, func(c shownConnector) string { return c.ID }))
 }
 
-// grantKey names the grant that a caller works with.
-func grantKey(who identity.Principal, c connector.Connector) store.GrantKey {
-	return store.GrantKey{Organization: c.Organization, Connector: c.ID, User: c.Settings.GrantOf(who.User)}
-}
-
 // seen returns the connector of a request, if the caller sees it.
-func (s *Starter) seen(r *http.Request, who identity.Principal) (connector.Connector, error) {
+func (s *Starter) seen(r *http.Request, who identity.Principal) (connection.View, error) {
 	id := r.PathValue("id")
 	if !connector.IsID(id) {
-		return connector.Connector{}, connector.ErrHidden
+		return connection.View{}, connector.ErrHidden
 	}
-	c, err := s.Store.Connector(r.Context(), who.Organization, id)
-	if err != nil {
-		return connector.Connector{}, err
-	}
-	return c, connector.May(who, c, connector.See)
+	return s.Connections.Get(r.Context(), caller(r, who), id)
 }
 
 func (s *Starter) getConnector(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	c, err := s.seen(r, who)
+	v, err := s.seen(r, who)
 	if err != nil {
 		return err
 	}
-	return s.answerConnector(w, r, who, c)
-}
-
-// answerConnector shows a connector with how things stand for the caller.
-func (s *Starter) answerConnector(w http.ResponseWriter, r *http.Request, who identity.Principal, c connector.Connector) error {
-	grants, err := s.Store.GrantStates(r.Context(), who.Organization, who.User)
-	if err != nil {
-		return err
-	}
-	return s.writeValue(w, r, showConnector(who, c, grants[grantKey(who, c)]))
+	return s.writeValue(w, r, showConnector(v))
 }
 
 // updateConnector changes the settings that are given.
@@ -117,11 +101,11 @@ func (s *Starter) updateConnector(w http.ResponseWriter, r *http.Request, who id
 	if err != nil {
 		return err
 	}
-	c, err = s.Connections.Update(r.Context(), who, actor(r, who), c.ID, settings, secrets)
+	c, err = s.Connections.Update(r.Context(), caller(r, who), c.ID, connection.Draft{Settings: settings, Secrets: secrets})
 	if err != nil {
 		return err
 	}
-	return s.answerConnector(w, r, who, c)
+	return s.writeValue(w, r, showConnector(c))
 }
 
 // deleteConnector deletes a connector with its secrets and grants.
@@ -130,7 +114,7 @@ func (s *Starter) deleteConnector(w http.ResponseWriter, r *http.Request, who id
 	if err != nil {
 		return err
 	}
-	if err := s.Connections.Delete(r.Context(), who, actor(r, who), c.ID); err != nil {
+	if err := s.Connections.Delete(r.Context(), caller(r, who), c.ID); err != nil {
 		return err
 	}
 	return s.writeValue(w, r, deleted("connector", c.ID))

@@ -1,15 +1,20 @@
 package starter
 
 import (
+	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"perdure/internal/connection"
 	"perdure/internal/identity"
 	"perdure/internal/logtest"
-	"perdure/internal/secret"
+	"perdure/internal/mcpclient"
+	"perdure/internal/oauth"
 	"perdure/internal/store"
 )
 
@@ -39,6 +44,7 @@ func newManaged(t *testing.T, change ...func(*Options)) *managed {
 	for _, c := range change {
 		c(&o)
 	}
+	o.Connections = newConnections(t, o)
 	m.starter = newStarter(ctx, ctx, o)
 	m.Config.Handler = m.starter.routes()
 	m.Start()
@@ -73,6 +79,20 @@ func (m *managed) as(t *testing.T, user, method, path, body string) answer {
 	return as(t, m.keys[user], method, m.URL+path, body)
 }
 
+// newConnections has short time limits: what tests meet is on this machine, or not there at all.
+func newConnections(t *testing.T, o Options) *connection.Service {
+	t.Helper()
+	mcp := must(mcpclient.New(mcpclient.Options{Network: o.Network, ConnectTimeout: 5 * time.Second, ListTimeout: 5 * time.Second, Logger: o.Logger}))
+	t.Cleanup(func() {
+		if err := mcp.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	client := must(oauth.New(oauth.Options{Network: o.Network, PublicURL: o.SignIn.PublicURL, ClientName: "Perdure", Timeout: 5 * time.Second}))
+	t.Cleanup(client.Close)
+	return must(connection.New(connection.Options{Store: o.Store, MCP: mcp, OAuth: client, Logger: o.Logger, Page: o.SignIn.PublicURL + authorizePath}))
+}
+
 // browser is one that keeps cookies and follows no redirect.
 type browser struct {
 	*http.Client
@@ -89,4 +109,31 @@ func (m *managed) signedIn(t *testing.T, organization, user string) *browser {
 	return b
 }
 
-var _ secret.String
+func (m *managed) newBrowser() *browser {
+	return &browser{url: m.URL, Client: &http.Client{
+		Jar:           must(cookiejar.New(nil)),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// get opens an address of ours, by its path or in full.
+func (b *browser) get(t *testing.T, address string) answer {
+	return b.send(t, http.MethodGet, address, "")
+}
+
+func (b *browser) send(t *testing.T, method, address, body string, header ...string) answer {
+	t.Helper()
+	if strings.HasPrefix(address, "/") {
+		address = b.url + address
+	}
+	r := must(http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body)))
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := b.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return answer{resp.StatusCode, resp.Header, string(must(io.ReadAll(resp.Body)))}
+}

@@ -18,6 +18,7 @@ import (
 
 	"perdure/activities"
 	"perdure/internal/blob"
+	"perdure/internal/connection"
 	"perdure/internal/egress"
 	"perdure/internal/events"
 	"perdure/internal/identity"
@@ -46,6 +47,8 @@ type Options struct {
 	// Store has organizations, members, keys and connectors. Without one there are the keys of the configuration, and no routes for the
 	// rest.
 	Store *store.Store
+	// Connections are what is done with connectors; required with Store.
+	Connections *connection.Service
 	// KeyLimits are those of the keys and sessions of the store.
 	KeyLimits identity.Limits
 	SignIn    SignIn
