@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	},
 
 	"internal/transcript": {"internal/blob", "internal/responses"},
+	"internal/store":      {"internal/connector", "internal/identity", "internal/secret"},
 	"internal/events":     {"internal/blob", "internal/secret"},
 	"internal/stream":     {"internal/blob", "internal/events", "internal/responses"},
 	"internal/model":      {"internal/responses", "internal/secret"},
@@ -41,6 +42,10 @@ var allowed = map[string][]string{
 	"internal/admission":   {},
 	"internal/blob":        {"internal/secret"},
 	"internal/cfaccess":    {},
+	"internal/connection": {
+		"internal/cfaccess", "internal/connector", "internal/identity", "internal/mcpclient", "internal/oauth", "internal/secret",
+		"internal/store",
+	},
 	"internal/connector":   {"internal/identity", "internal/secret"},
 	"internal/demo":        {},
 	"internal/egress":      {"internal/secret"},
@@ -62,6 +67,7 @@ var allowed = map[string][]string{
 	"internal/linktest":                    {},
 	"internal/logtest":                     {},
 	"internal/modeltest":                   {},
+	"internal/store/postgrestest":          {},
 	"internal/oauthtest":                   {},
 	"internal/temporaldev/temporaldevtest": {"internal/temporaldev"},
 
@@ -86,6 +92,9 @@ var owned = []struct {
 		[]string{"internal/mcpclient", "internal/mcptest", "internal/demo"},
 		"the guard around every byte of an MCP server is in mcpclient",
 	},
+	{"modernc.org/sqlite", []string{"internal/store", "devserver"}, "everything else knows resources, not rows"},
+	{"github.com/jackc/pgx", []string{"internal/store"}, "everything else knows resources, not rows"},
+	{"github.com/pressly/goose", []string{"internal/store"}, "migrations are the store's"},
 	{"golang.org/x/image", []string{"internal/connector"}, "pictures from strangers are read in one place"},
 	{"code.dny.dev/ssrf", []string{"internal/egress"}, "addresses are checked where they are dialed"},
 	{"github.com/tink-crypto/tink-go", []string{"internal/secret"}, "secrets are sealed in one place"},
@@ -124,8 +133,8 @@ var vague = []string{"base", "common", "helper", "helpers", "misc", "pkg", "shar
 const (
 	maxLines = 500
 	// Of these, 19 came with the NATS server and client, 25 with the client of object stores, and 38 with the object store that tests run.
-	// Temporal's SDK needs most of the rest.
-	maxGoSumLines = 275
+	// 64 are SQLite's, PostgreSQL's driver's and goose's. Temporal's SDK needs most of the rest.
+	maxGoSumLines = 340
 )
 
 func TestArchitecture(t *testing.T) {

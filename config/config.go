@@ -24,6 +24,7 @@ type Config struct {
 	Temporal Temporal `mapstructure:"temporal"`
 	Events   Events   `mapstructure:"events"`
 	Data     Data     `mapstructure:"data"`
+	Database Database `mapstructure:"database"`
 	Blobs    Blobs    `mapstructure:"blobs"`
 	Secrets  Secrets  `mapstructure:"secrets"`
 
@@ -236,6 +237,7 @@ func Default() Config {
 		Temporal: Temporal{TaskQueue: "perdure"},
 		Events:   Events{MaxAge: 24 * time.Hour, Replicas: 1},
 		Blobs:    Blobs{SweepEvery: 6 * time.Hour, SweepGrace: 24 * time.Hour},
+		Database: Database{MaxConnections: 16, MaxIdleConnections: 4},
 		MCP:      MCP{Retry: "safe"},
 		Limits: Limits{
 			MCPServers:             16,

@@ -35,6 +35,7 @@ func (c Config) Validate() error {
 	c.Events.validate(v)
 	c.Blobs.validate(v)
 	c.Encryption.validate(v)
+	c.Database.validate(v)
 	c.Auth.validate(v)
 	c.Auth.OIDC.validate(v, c.HTTP.PublicURL)
 	c.Models.validate(v)

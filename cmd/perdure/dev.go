@@ -172,6 +172,14 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
+	database, err := openDevStore(ctx, d.config, sealer, d.logger)
+	if err != nil {
+		return err
+	}
+	d.parts.start(ctx, "database", func(ctx context.Context) error {
+		<-ctx.Done()
+		return database.Close()
+	})
 	blobs, err := openBlobs(d.config, sealer)
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ func TestHelp(t *testing.T) {
   healthcheck Exit with 0 if a GET of the URL answers 200
   help        Help about any command
   keys        List and change the keys that encrypt what is stored
-  migrate     Prepare a Temporal namespace: register the search attributes of runs
+  migrate     Bring the database up to date, and register the search attributes of runs
   starter     Serve the HTTP API against a Temporal server
   worker      Carry out runs from a Temporal server`
 	if diff := cmp.Diff(want, commands); diff != "" {

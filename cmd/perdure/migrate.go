@@ -22,22 +22,31 @@ import (
 func newMigrate() *cobra.Command {
 	return &cobra.Command{
 		Use:   "migrate",
-		Short: "Prepare a Temporal namespace: register the search attributes of runs",
-		Long: `Register the search attributes by which runs can be found in the Temporal Web UI. It may be repeated. "perdure dev" does
-it by itself. On Temporal Cloud, where clients may not register attributes, add those that the error names by hand.`,
+		Short: "Bring the database up to date, and register the search attributes of runs",
+		Long: `Bring the database up to date, if the configuration names one by database.url or data.dir, and register the search attributes
+by which runs can be found in the Temporal Web UI. It may be repeated. "perdure dev" does it by itself. On Temporal Cloud, where
+clients may not register attributes, add those that the error names by hand.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(cmd)
 			if err != nil {
 				return err
 			}
-			temporal, err := dialTemporal(c.Temporal, nil, newLogger(c.Log, cmd.ErrOrStderr()))
+			ctx, cancel := context.WithTimeout(cmd.Context(), migrateTimeout)
+			defer cancel()
+			logger := newLogger(c.Log, cmd.ErrOrStderr())
+			if c.HasDatabase() {
+				applied, err := migrateDatabase(ctx, c, logger)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "database: %d migrations applied\n", applied)
+			}
+			temporal, err := dialTemporal(c.Temporal, nil, logger)
 			if err != nil {
 				return err
 			}
 			defer temporal.Close()
-			ctx, cancel := context.WithTimeout(cmd.Context(), migrateTimeout)
-			defer cancel()
 			added, err := registerSearchAttributes(ctx, temporal, namespaceOf(c.Temporal))
 			if err != nil {
 				return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -31,6 +32,22 @@ func TestMigrateMayBeRepeated(t *testing.T) {
 		if code != 0 || out != want {
 			t.Errorf("exit %d, stdout %q, want %q; stderr %s", code, out, want, errs)
 		}
+	}
+}
+
+func TestMigrateDatabase(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", bareServer(t, searchAttributeTypes()))
+	t.Setenv("PERDURE_DATA_DIR", filepath.Join(t.TempDir(), "new"))
+	for _, want := range []string{"database: 3 migrations applied\n", "database: 0 migrations applied\n"} {
+		code, out, errs := perdure(t.Context(), "migrate")
+		if code != 0 || !strings.HasPrefix(out, want) {
+			t.Errorf("exit %d, stdout %q, want %q; stderr %s", code, out, want, errs)
+		}
+	}
+	t.Setenv("PERDURE_DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/d?sslmode=disable")
+	code, out, errs := perdure(t.Context(), "migrate")
+	if code != 1 || out != "" || !strings.Contains(errs, "the database is not available") || strings.Contains(errs, "hunter2") {
+		t.Errorf("exit %d, stdout %q, stderr %s", code, out, errs)
 	}
 }
 

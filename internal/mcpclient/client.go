@@ -234,7 +234,7 @@ func (c *Client) operate(ctx context.Context, runKey string, s Server, repeatabl
 			err = op(sess)
 			var e *Error
 			stale = errors.As(err, &e) && e.stale
-			c.release(sess, stale || e.refusesToken() && s.Token != nil)
+			c.release(sess, stale || e.WantsToken() && s.Token != nil)
 		}
 		var e *Error
 		if !errors.As(err, &e) || !repeatable && !e.Sent.NeverRan() {
@@ -244,7 +244,7 @@ func (c *Client) operate(ctx context.Context, runKey string, s Server, repeatabl
 		case stale && !rebuilt:
 			rebuilt = true
 			c.opts.Logger.DebugContext(ctx, "mcp session lost, opening another", "server", s)
-		case e.refusesToken() && s.Token != nil && !renewed:
+		case e.WantsToken() && s.Token != nil && !renewed:
 			renewed = true
 			other, tokenErr := s.token(ctx, token)
 			if tokenErr != nil {

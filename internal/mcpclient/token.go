@@ -49,7 +49,7 @@ func (s Server) with(token secret.String) Server {
 	return s
 }
 
-// refusesToken reports whether another token may help.
-func (e *Error) refusesToken() bool {
+// WantsToken reports whether the server refused the request for its access token, or for lack of one.
+func (e *Error) WantsToken() bool {
 	return e != nil && e.Status == http.StatusUnauthorized && !e.access
 }

@@ -94,6 +94,8 @@ type Connector struct {
 	Resource string
 	// OmitResource leaves the resource out, for authorization servers that refuse the parameter.
 	OmitResource bool
+	// Endpoints take the place of discovery, for authorization servers without metadata.
+	Endpoints Endpoints
 	// AllowNoPKCE accepts an authorization server that does not say that it supports PKCE. A challenge is sent nevertheless.
 	AllowNoPKCE bool
 }

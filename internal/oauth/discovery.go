@@ -55,6 +55,9 @@ func (c *Client) discover(ctx context.Context, con Connector, ch Challenge) (Dis
 	if err != nil {
 		return Discovery{}, failure(StageResource, "the connector's URL cannot be parsed", "correct it")
 	}
+	if con.Endpoints != (Endpoints{}) {
+		return c.entered(con, u)
+	}
 	meta, e := c.resourceMetadata(ctx, con, u, ch)
 	if e != nil {
 		return Discovery{}, e

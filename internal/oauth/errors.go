@@ -119,3 +119,13 @@ func cleanDescription(s string) string {
 	}
 	return s
 }
+
+// GrantEnded is the error for a grant that the store knows to be dead.
+func GrantEnded() error {
+	return failure(StageRefresh, "its authorization has ended", "authorize it again", ErrReauth)
+}
+
+// GrantMissing is the error for a grant that the store does not have.
+func GrantMissing() error {
+	return failure(StageAuthorization, "it has not been authorized", "authorize it", ErrReauth)
+}
