@@ -15,9 +15,9 @@ import (
 	"perdure/internal/store"
 )
 
-// authorizePath is where a browser begins an authorization. Only whoever is signed in there can: a link that went straight to the
+// AuthorizePath is where a browser begins an authorization. Only whoever is signed in there can: a link that went straight to the
 // authorization server would let somebody have another's grant put into a connector of their own.
-const authorizePath = "/rest/connections/authorize"
+const AuthorizePath = "/rest/connections/authorize"
 
 type shownAuthorization struct {
 	Object           string `json:"object"`
@@ -36,7 +36,7 @@ func (s *Starter) authorizeConnector(w http.ResponseWriter, r *http.Request, who
 	}
 	return s.writeValue(w, r, shownAuthorization{
 		Object: "connector.authorization", Connector: c.ID,
-		AuthorizationURL: s.SignIn.PublicURL + authorizePath + "?" + url.Values{"connector": {c.ID}}.Encode(),
+		AuthorizationURL: s.SignIn.PublicURL + AuthorizePath + "?" + url.Values{"connector": {c.ID}}.Encode(),
 	})
 }
 

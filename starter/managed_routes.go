@@ -56,7 +56,7 @@ func (s *Starter) browserRoutes(handle func(pattern string, h http.Handler)) {
 	handle("GET "+authPath+"/callback", s.handle(s.signInCallback))
 	handle("GET "+linkPath, s.handle(s.useLink))
 	handle("POST "+signOutPath, s.handle(s.signOut))
-	handle("GET "+authorizePath, s.handle(s.beginAuthorization))
+	handle("GET "+AuthorizePath, s.handle(s.beginAuthorization))
 	handle("GET "+oauth.CallbackPath, s.handle(s.oauthCallback))
 	handle("GET "+oauth.ClientMetadataPath, s.handle(s.clientMetadata))
 }

@@ -90,7 +90,7 @@ func newConnections(t *testing.T, o Options) *connection.Service {
 	})
 	client := must(oauth.New(oauth.Options{Network: o.Network, PublicURL: o.SignIn.PublicURL, ClientName: "Perdure", Timeout: 5 * time.Second}))
 	t.Cleanup(client.Close)
-	return must(connection.New(connection.Options{Store: o.Store, MCP: mcp, OAuth: client, Logger: o.Logger, Page: o.SignIn.PublicURL + authorizePath}))
+	return must(connection.New(connection.Options{Store: o.Store, MCP: mcp, OAuth: client, Logger: o.Logger, Page: o.SignIn.PublicURL + AuthorizePath}))
 }
 
 // browser is one that keeps cookies and follows no redirect.

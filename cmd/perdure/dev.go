@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
@@ -71,6 +72,7 @@ type devServer struct {
 	parts     stages
 	demo      *demo.Server
 	apiKey    secret.String
+	signIn    secret.String // a link that signs the admin in, once
 	temporal  client.Client
 	embedded  bool // the Temporal server is one of the parts
 	uiURL     string
@@ -217,6 +219,15 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 		return err
 	}
 	options.Eager = true
+	if d.config.HTTP.PublicURL == "" {
+		d.config.HTTP.PublicURL = d.http
+	}
+	closeConnections, err := manageConnectors(d.config, database, &options, d.logger)
+	if err != nil {
+		return err
+	}
+	options.SignIn.Links = starter.NewSignInLinks()
+	d.signIn = secret.New(d.config.HTTP.PublicURL + options.SignIn.Links.New(identity.DefaultOrganization, devUser, time.Now()).Reveal())
 	workerOpts, err := workerOptions(d.config, d.logger)
 	if err != nil {
 		return err
@@ -225,7 +236,10 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 		defer closeSteps()
 		return worker.Run(ctx, d.temporal, steps, workerOpts)
 	})
-	d.parts.start(ctx, "API", func(ctx context.Context) error { return starter.Run(ctx, listener, options) })
+	d.parts.start(ctx, "API", func(ctx context.Context) error {
+		defer closeConnections()
+		return starter.Run(ctx, listener, options)
+	})
 	return nil
 }
 

@@ -63,6 +63,18 @@ func runStarter(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	if c.HasDatabase() {
+		database, err := openStoreAt(cmd)
+		if err != nil {
+			return err
+		}
+		defer database.Close()
+		closeAll, err := manageConnectors(c, database, &options, logger)
+		if err != nil {
+			return err
+		}
+		defer closeAll()
+	}
 	listener, err := listen(c.HTTP.Address)
 	if err != nil {
 		return err
