@@ -99,6 +99,9 @@ func (s *Starter) createKey(w http.ResponseWriter, r *http.Request, who identity
 	key, text, err := identity.NewKey(who.Organization, given.User, given.Name, scopes, time.Now(), expires)
 	if err != nil {
 		param, message, _ := strings.Cut(err.Error(), ": ")
+		if param == "expires" {
+			param = "expires_at"
+		}
 		return responses.Invalid(param, "%s", message)
 	}
 	err = s.Store.AddKey(r.Context(), actor(r, who), key)

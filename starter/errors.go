@@ -54,6 +54,8 @@ func managedError(err error) *responses.Error {
 		return conflict("another has it already, or changed it meanwhile: look at it again")
 	case errors.Is(err, store.ErrCursor):
 		return responses.Invalid("page", "must be the next_page of an earlier answer to the same query")
+	case errors.As(err, &refused) && errors.Is(err, oauth.ErrState):
+		return responses.Invalid("state", "%s", refused.Error())
 	case errors.As(err, &refused):
 		return failedDependency(string(refused.Stage), refused.Message, refused.Remedy)
 	case errors.As(err, &failed):
