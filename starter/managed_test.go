@@ -25,6 +25,7 @@ type managed struct {
 	starter *Starter
 	log     *logtest.Buffer
 	links   *SignInLinks
+	mux     *http.ServeMux // which tells the pattern of a request
 	// keys of users, by their names: ann and amy are admins, alice and bob members; eve is the admin of another organization.
 	keys map[string]string
 }
@@ -47,6 +48,9 @@ func newManaged(t *testing.T, change ...func(*Options)) *managed {
 	o.Connections = newConnections(t, o)
 	m.starter = newStarter(ctx, ctx, o)
 	m.Config.Handler = m.starter.routes()
+	m.mux = http.NewServeMux()
+	m.starter.managedRoutes(m.mux.Handle)
+	m.starter.browserRoutes(m.mux.Handle)
 	m.Start()
 	t.Cleanup(m.Close)
 	must(m.store.Bootstrap(ctx, "acme", "ann"))
@@ -76,7 +80,9 @@ func (m *managed) newKey(t *testing.T, organization, user string, scopes identit
 // as sends a request with the key of a user.
 func (m *managed) as(t *testing.T, user, method, path, body string) answer {
 	t.Helper()
-	return as(t, m.keys[user], method, m.URL+path, body)
+	a := as(t, m.keys[user], method, m.URL+path, body)
+	checkAnswer(t, m.mux, method, m.URL+path, a)
+	return a
 }
 
 // newConnections has short time limits: what tests meet is on this machine, or not there at all.
@@ -97,6 +103,7 @@ func newConnections(t *testing.T, o Options) *connection.Service {
 type browser struct {
 	*http.Client
 	url string
+	mux *http.ServeMux
 }
 
 func (m *managed) signedIn(t *testing.T, organization, user string) *browser {
@@ -110,7 +117,7 @@ func (m *managed) signedIn(t *testing.T, organization, user string) *browser {
 }
 
 func (m *managed) newBrowser() *browser {
-	return &browser{url: m.URL, Client: &http.Client{
+	return &browser{url: m.URL, mux: m.mux, Client: &http.Client{
 		Jar:           must(cookiejar.New(nil)),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -135,5 +142,7 @@ func (b *browser) send(t *testing.T, method, address, body string, header ...str
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	return answer{resp.StatusCode, resp.Header, string(must(io.ReadAll(resp.Body)))}
+	a := answer{resp.StatusCode, resp.Header, string(must(io.ReadAll(resp.Body)))}
+	checkAnswer(t, b.mux, method, address, a)
+	return a
 }

@@ -16,6 +16,7 @@ func (s *Starter) routes() http.Handler {
 	if s.Store != nil {
 		s.managedRoutes(mux.Handle)
 		s.browserRoutes(mux.Handle)
+		mux.Handle("GET /openapi.yaml", s.handle(s.getOpenAPI))
 	}
 	mux.Handle("GET /healthz", s.handle(s.healthy))
 	mux.Handle("GET /readyz", s.handle(s.ready))
