@@ -80,11 +80,11 @@ func (s *Starter) beginAuthorization(w http.ResponseWriter, r *http.Request) err
 	r.SetPathValue("id", r.URL.Query().Get("connector"))
 	c, err := s.authorizable(r, who)
 	if err != nil {
-		return s.showFailure(w, r, "Authorization failed", err)
+		return err
 	}
 	address, err := s.Connections.Begin(r.Context(), caller(r, who), c.ID, browser)
 	if err != nil {
-		return s.showFailure(w, r, "Authorization failed", err)
+		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
@@ -105,17 +105,16 @@ func (s *Starter) inBrowser(r *http.Request) (who identity.Principal, browser st
 
 // oauthCallback is where authorization servers send browsers back to.
 func (s *Starter) oauthCallback(w http.ResponseWriter, r *http.Request) error {
-	const failed = "Authorization failed"
 	who, browser, ok, err := s.inBrowser(r)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		return s.showFailure(w, r, failed, oauth.UnknownState())
+		return oauth.UnknownState()
 	}
 	id, err := s.Connections.Complete(r.Context(), caller(r, who), browser, r.URL.Query())
 	if err != nil {
-		return s.showFailure(w, r, failed, err)
+		return err
 	}
 	v, err := s.Connections.Get(r.Context(), caller(r, who), id)
 	if err != nil {
@@ -126,6 +125,19 @@ func (s *Starter) oauthCallback(w http.ResponseWriter, r *http.Request) error {
 		n.Title, n.Remedy, n.Stage = "Authorized", sentence(v.Status.Message), v.Status.Stage
 	}
 	return s.showPage(w, r, http.StatusOK, n)
+}
+
+const authorizationFailed = "Authorization failed"
+
+// paged is handle for browsers: errors meet a person there.
+func (s *Starter) paged(title string, h func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		err := h(w, r)
+		if err == nil {
+			return nil
+		}
+		return s.showFailure(w, r, title, err)
+	})
 }
 
 // showFailure tells a person in a browser what the API would tell a program.

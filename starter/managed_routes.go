@@ -52,11 +52,11 @@ func (s *Starter) connectorRoutes(handle func(pattern string, h http.Handler)) {
 
 // browserRoutes are pages, and what leads to them.
 func (s *Starter) browserRoutes(handle func(pattern string, h http.Handler)) {
-	handle("GET "+signInPath, s.handle(s.signIn))
-	handle("GET "+authPath+"/callback", s.handle(s.signInCallback))
-	handle("GET "+linkPath, s.handle(s.useLink))
-	handle("POST "+signOutPath, s.handle(s.signOut))
-	handle("GET "+AuthorizePath, s.handle(s.beginAuthorization))
-	handle("GET "+oauth.CallbackPath, s.handle(s.oauthCallback))
+	handle("GET "+signInPath, s.paged("Sign-in failed", s.signIn))
+	handle("GET "+authPath+"/callback", s.paged("Sign-in failed", s.signInCallback))
+	handle("GET "+linkPath, s.paged("Sign-in failed", s.useLink))
+	handle("POST "+signOutPath, s.paged("Sign-out failed", s.signOut))
+	handle("GET "+AuthorizePath, s.paged(authorizationFailed, s.beginAuthorization))
+	handle("GET "+oauth.CallbackPath, s.paged(authorizationFailed, s.oauthCallback))
 	handle("GET "+oauth.ClientMetadataPath, s.handle(s.clientMetadata))
 }
