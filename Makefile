@@ -73,7 +73,7 @@ SEED ?= 0
 chaos: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
 chaos: bin/perdure-temporal ## Kill processes at random while runs are under way; RUNS=300 KILLS=100 SEED=1; see docs/reliability.md
 	go test -race -count=1 -timeout 2h -v -run '^TestChaos$$' ./internal/e2e \
-		-chaos.runs $(RUNS) -chaos.kills $(KILLS) -chaos.seed $(SEED) | grep -v -e '^=== ' -e '^ *--- PASS: TestChaos/'
+		-chaos.runs $(RUNS) -chaos.kills $(KILLS) -chaos.seed $(SEED) | grep -v --line-buffered -e '^=== ' -e '^ *--- PASS: TestChaos/'
 
 .PHONY: conformance
 conformance: $(CONFORMANCE_INSTALLED) ## Run MCP's conformance suite against the MCP client and its OAuth

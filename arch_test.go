@@ -19,14 +19,15 @@ var allowed = map[string][]string{
 
 	"starter": {
 		"activities", "workflows", "internal/admission",
-		"internal/blob", "internal/egress", "internal/events", "internal/identity", "internal/mcpclient", "internal/model",
-		"internal/payload", "internal/responses", "internal/secret", "internal/stream", "internal/transcript", "internal/webhook",
+		"internal/blob", "internal/connection", "internal/connector", "internal/egress", "internal/events", "internal/identity",
+		"internal/mcpclient", "internal/model", "internal/oauth", "internal/payload", "internal/responses", "internal/secret",
+		"internal/signin", "internal/store", "internal/stream", "internal/transcript", "internal/webhook",
 	},
 	"worker":    {"activities", "workflows"},
 	"workflows": {"activities", "internal/blob", "internal/responses", "internal/transcript", "internal/webhook"},
 	"activities": {
-		"internal/blob", "internal/events", "internal/mcpclient", "internal/model", "internal/payload", "internal/responses",
-		"internal/secret", "internal/transcript", "internal/webhook",
+		"internal/blob", "internal/connection", "internal/connector", "internal/events", "internal/identity", "internal/mcpclient",
+		"internal/model", "internal/payload", "internal/responses", "internal/secret", "internal/transcript", "internal/webhook",
 	},
 
 	"internal/transcript": {"internal/blob", "internal/responses"},
@@ -39,9 +40,9 @@ var allowed = map[string][]string{
 	"internal/webhook":    {"internal/egress", "internal/secret"},
 	"config":              {"internal/egress", "internal/secret", "internal/webhook"},
 
-	"internal/admission":   {},
-	"internal/blob":        {"internal/secret"},
-	"internal/cfaccess":    {},
+	"internal/admission": {},
+	"internal/blob":      {"internal/secret"},
+	"internal/cfaccess":  {},
 	"internal/connection": {
 		"internal/cfaccess", "internal/connector", "internal/identity", "internal/mcpclient", "internal/oauth", "internal/secret",
 		"internal/store",
@@ -53,6 +54,7 @@ var allowed = map[string][]string{
 	"internal/payload":     {"internal/blob", "internal/secret"},
 	"internal/responses":   {},
 	"internal/secret":      {},
+	"internal/signin":      {"internal/identity", "internal/secret"},
 	"internal/temporaldev": {},
 
 	// From outside: what tests of the built programs need in code of ours are wire types and doubles, in their test files.

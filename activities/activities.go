@@ -20,6 +20,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"perdure/internal/blob"
+	"perdure/internal/connection"
 	"perdure/internal/events"
 	"perdure/internal/mcpclient"
 	"perdure/internal/model"
@@ -41,7 +42,8 @@ const (
 	ConversationDeleteItemName = "conversation_delete_item"
 )
 
-// Options are what activities need. All fields are required, but for SweepLimits, without which there are no sweeps.
+// Options are what activities need. All fields are required, but for SweepLimits, without which there are no sweeps, and Connections,
+// without which no saved connector can be used.
 type Options struct {
 	Blobs  *blob.Stores
 	MCP    *mcpclient.Client
@@ -51,8 +53,9 @@ type Options struct {
 	// Payloads is the data converter of the worker's client.
 	Payloads converter.DataConverter
 	// Webhooks sends the events of responses that ended.
-	Webhooks *webhook.Sender
-	Logger   *slog.Logger
+	Webhooks    *webhook.Sender
+	Connections *connection.Service
+	Logger      *slog.Logger
 	// HeartbeatEvery is how often a running step tells the server that it is alive, and how late it hears that its run was
 	// cancelled if the event log does not carry the news. A third of the heartbeat timeout at the most, so that two beats may be
 	// lost. In a worker with many steps it is up to nine fifths of this.

@@ -45,6 +45,9 @@ func (a *Activities) Discover(ctx context.Context, in DiscoverInput) (DiscoverRe
 	if errors.Is(err, errEndpointLost) {
 		return DiscoverResult{}, broken(err)
 	}
+	if fault := (*mcpclient.Error)(nil); errors.As(err, &fault) {
+		return DiscoverResult{}, discoveryError(ctx, in.Server.Label, fault)
+	}
 	var allowed responses.ToolFilter
 	if err == nil {
 		err = a.Blobs.For(in.ResponseID).Unpack(ctx, in.Server.Allowed, &allowed)
@@ -52,13 +55,13 @@ func (a *Activities) Discover(ctx context.Context, in DiscoverInput) (DiscoverRe
 	if err != nil {
 		return DiscoverResult{}, storageError(err)
 	}
-	listing, err := a.MCP.ListTools(ctx, in.ResponseID, server)
+	listing, err := a.MCP.ListTools(ctx, in.ResponseID, server.Server)
 	if err != nil {
-		return DiscoverResult{}, discoveryError(ctx, in.Server.Label, err)
+		return DiscoverResult{}, discoveryError(ctx, in.Server.Label, server.explain(ctx, err))
 	}
 	item := &responses.MCPListTools{ID: in.ItemID, ServerLabel: in.Server.Label, Tools: []responses.MCPToolInfo{}}
 	for _, tool := range listing.Tools {
-		if allows(allowed, tool) {
+		if allows(allowed, tool) && server.offers(tool.Name) {
 			item.Tools = append(item.Tools, toolInfo(tool))
 		}
 	}

@@ -50,6 +50,7 @@ const (
 	outcomeUnknown = "the outcome of this call is unknown: it may or may not have taken effect, because the connection to the " +
 		"server, or the worker that made the call, was lost before an answer came. Check before you repeat it."
 	argumentsNotObject = "the arguments are not a JSON object"
+	toolWithdrawn      = "not called: the connector of this server does not allow this tool any more"
 	endpointLost       = "not called: the address and credentials of this server can no longer be opened; an operator must look at the worker's keyset"
 )
 
@@ -89,7 +90,12 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 	if in.Abandoned || (!in.Repeatable && earlierNote(ctx).Sending) {
 		return a.callFailed(ctx, in, call, outcomeUnknown)
 	}
+	beat := a.beat(ctx, in.ResponseID)
+	defer beat.stop()
 	server, err := a.open(ctx, in.ResponseID, in.Server)
+	if fault := (*mcpclient.Error)(nil); errors.As(err, &fault) {
+		return a.unanswered(ctx, in, call, beat, fault)
+	}
 	if err != nil && !errors.Is(err, errEndpointLost) {
 		return MCPCallResult{}, storageError(err)
 	}
@@ -97,17 +103,17 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 		a.Logger.ErrorContext(ctx, "MCP endpoint cannot be opened", "response", in.ResponseID, "server", in.Server.Label, "error", err)
 		return a.callFailed(ctx, in, call, endpointLost)
 	}
-
-	beat := a.beat(ctx, in.ResponseID)
-	defer beat.stop()
+	if !server.offers(in.Tool) {
+		return a.callFailed(ctx, in, call, toolWithdrawn)
+	}
 	request := mcpclient.Call{Name: in.Tool, Arguments: json.RawMessage(call.Arguments), IdempotencyKey: in.ItemID}
 	if !in.Repeatable {
 		request.BeforeSend = beat.sending
 	}
-	result, err := a.MCP.CallTool(ctx, in.ResponseID, server, request)
+	result, err := a.MCP.CallTool(ctx, in.ResponseID, server.Server, request)
 	switch {
 	case err != nil:
-		return a.unanswered(ctx, in, call, beat, err)
+		return a.unanswered(ctx, in, call, beat, server.explain(ctx, err))
 	case !result.IsError:
 		call.Output = result.Output
 		return a.packCall(ctx, in, call)

@@ -2,8 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net"
-	"net/netip"
 	"strings"
 
 	"perdure/internal/secret"
@@ -22,19 +20,6 @@ type OIDC struct {
 	Scopes        []string           `mapstructure:"scopes"`       // besides openid, email and profile
 	GroupsClaim   string             `mapstructure:"groups_claim"` // of the ID token
 	Organizations []OIDCOrganization `mapstructure:"organizations"`
-}
-
-// PublicURL is the origin under which browsers reach the API. Without one it is that of the API's own address on this machine, where a
-// person at it can reach it, and no authorization server in need of our metadata.
-func (c Config) PublicURL() string {
-	if c.HTTP.PublicURL != "" {
-		return c.HTTP.PublicURL
-	}
-	host, port, err := net.SplitHostPort(c.HTTP.Address)
-	if ip, parsed := netip.ParseAddr(host); err != nil || host == "" || parsed == nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
-	return "http://" + net.JoinHostPort(host, port)
 }
 
 // OIDCOrganization says who belongs to an organization, and who is an admin of it.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"perdure/internal/connection"
 	"perdure/internal/connector"
 	"perdure/internal/mcptest"
 	"perdure/internal/oauth"
@@ -40,7 +41,7 @@ func (p *protected) begin(t *testing.T, b *browser, user, path string) string {
 	t.Helper()
 	a := p.managed.as(t, user, http.MethodPost, path+"/authorize", "")
 	address := decoded[shownAuthorization](t, a).AuthorizationURL
-	if want := p.URL + AuthorizePath + "?connector=" + strings.TrimPrefix(path, connectorsPath+"/"); address != want {
+	if want := p.URL + connection.AuthorizePath + "?connector=" + strings.TrimPrefix(path, connectorsPath+"/"); address != want {
 		t.Fatalf("the address is %s, want ours: %s", address, want)
 	}
 	got := b.get(t, address)
@@ -71,7 +72,7 @@ func TestAuthorizeInTheBrowser(t *testing.T) {
 	// Who is not signed in is asked to, and comes back to the same page.
 	address := decoded[shownAuthorization](t, p.managed.as(t, "ann", http.MethodPost, path+"/authorize", "")).AuthorizationURL
 	a := p.newBrowser().get(t, address)
-	if to := must(url.Parse(a.header.Get("Location"))); a.status != http.StatusSeeOther || to.Path != signInPath || !strings.HasPrefix(to.Query().Get("return"), AuthorizePath) {
+	if to := must(url.Parse(a.header.Get("Location"))); a.status != http.StatusSeeOther || to.Path != signInPath || !strings.HasPrefix(to.Query().Get("return"), connection.AuthorizePath) {
 		t.Fatalf("HTTP %d to %s", a.status, to)
 	}
 	b := p.signedIn(t, "acme", "ann")
@@ -151,7 +152,7 @@ func TestBadAuthorizationServer(t *testing.T) {
 				tt.spoil(p.as)
 			}
 			b := p.signedIn(t, "acme", "ann")
-			a := b.get(t, AuthorizePath+"?connector="+strings.TrimPrefix(path, connectorsPath+"/"))
+			a := b.get(t, connection.AuthorizePath+"?connector="+strings.TrimPrefix(path, connectorsPath+"/"))
 			a.want(t, http.StatusFailedDependency, "Authorization failed", "Stage: <code>"+tt.stage+"</code>", tt.says)
 			if got := p.state(t, "ann", path); got != connector.NeedsAuth {
 				t.Errorf("state %s", got)

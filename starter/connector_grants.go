@@ -15,17 +15,15 @@ import (
 	"perdure/internal/store"
 )
 
-// AuthorizePath is where a browser begins an authorization. Only whoever is signed in there can: a link that went straight to the
-// authorization server would let somebody have another's grant put into a connector of their own.
-const AuthorizePath = "/rest/connections/authorize"
-
 type shownAuthorization struct {
 	Object           string `json:"object"`
 	Connector        string `json:"connector"`
 	AuthorizationURL string `json:"authorization_url"`
 }
 
-// authorizeConnector answers with the address at which the caller authorizes in a browser.
+// authorizeConnector answers with the address at which the caller authorizes in a browser. It is one of ours: only whoever is signed in
+// there, and may authorize the connector, is sent on. An address of the authorization server itself could be given to somebody else, who
+// would put their grant into the caller's connector.
 func (s *Starter) authorizeConnector(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
 	c, err := s.authorizable(r, who)
 	if err != nil {
@@ -36,7 +34,7 @@ func (s *Starter) authorizeConnector(w http.ResponseWriter, r *http.Request, who
 	}
 	return s.writeValue(w, r, shownAuthorization{
 		Object: "connector.authorization", Connector: c.ID,
-		AuthorizationURL: s.SignIn.PublicURL + AuthorizePath + "?" + url.Values{"connector": {c.ID}}.Encode(),
+		AuthorizationURL: s.SignIn.PublicURL + connection.AuthorizePath + "?" + url.Values{"connector": {c.ID}}.Encode(),
 	})
 }
 

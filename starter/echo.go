@@ -71,8 +71,11 @@ func toolsEcho(tools []responses.Tool, d responses.Dialect) []responses.ToolEcho
 		switch t := tool.(type) {
 		case *responses.MCPTool:
 			e := responses.MCPToolEcho{
-				Type: "mcp", ServerLabel: t.ServerLabel, ServerURL: redactURL(t.ServerURL), ServerDescription: optional(t.Description),
+				Type: "mcp", ServerLabel: t.ServerLabel, ConnectorID: t.ConnectorID, ServerDescription: optional(t.Description),
 				RequireApproval: responses.ApprovalPolicy{Mode: responses.ApproveNever},
+			}
+			if t.ConnectorID == "" {
+				e.ServerURL = redactURL(t.ServerURL)
 			}
 			if d == responses.DialectOpenAI {
 				e.RequireApproval = t.Approval

@@ -3,6 +3,7 @@ package starter
 import (
 	"net/http"
 
+	"perdure/internal/connection"
 	"perdure/internal/oauth"
 )
 
@@ -56,7 +57,7 @@ func (s *Starter) browserRoutes(handle func(pattern string, h http.Handler)) {
 	handle("GET "+authPath+"/callback", s.paged("Sign-in failed", s.signInCallback))
 	handle("GET "+linkPath, s.paged("Sign-in failed", s.useLink))
 	handle("POST "+signOutPath, s.paged("Sign-out failed", s.signOut))
-	handle("GET "+AuthorizePath, s.paged(authorizationFailed, s.beginAuthorization))
+	handle("GET "+connection.AuthorizePath, s.paged(authorizationFailed, s.beginAuthorization))
 	handle("GET "+oauth.CallbackPath, s.paged(authorizationFailed, s.oauthCallback))
 	handle("GET "+oauth.ClientMetadataPath, s.handle(s.clientMetadata))
 }

@@ -39,13 +39,13 @@ func newManaged(t *testing.T, change ...func(*Options)) *managed {
 	m.store = must(store.Open(ctx, store.Options{File: filepath.Join(t.TempDir(), "perdure.db"), Sealer: o.Sealer, Logger: o.Logger}))
 	t.Cleanup(func() { m.store.Close() })
 	must(m.store.Migrate(ctx))
-	o.Store, o.SignIn.Links = m.store, m.links
+	o.SignIn.Links = m.links
 	m.Server = httptest.NewUnstartedServer(nil)
 	o.SignIn.PublicURL = "http://" + m.Listener.Addr().String()
 	for _, c := range change {
 		c(&o)
 	}
-	o.Connections = newConnections(t, o)
+	o.Connections = newConnections(t, m.store, o)
 	m.starter = newStarter(ctx, ctx, o)
 	m.Config.Handler = m.starter.routes()
 	m.mux = http.NewServeMux()
@@ -86,7 +86,7 @@ func (m *managed) as(t *testing.T, user, method, path, body string) answer {
 }
 
 // newConnections has short time limits: what tests meet is on this machine, or not there at all.
-func newConnections(t *testing.T, o Options) *connection.Service {
+func newConnections(t *testing.T, database *store.Store, o Options) *connection.Service {
 	t.Helper()
 	mcp := must(mcpclient.New(mcpclient.Options{Network: o.Network, ConnectTimeout: 5 * time.Second, ListTimeout: 5 * time.Second, Logger: o.Logger}))
 	t.Cleanup(func() {
@@ -96,7 +96,7 @@ func newConnections(t *testing.T, o Options) *connection.Service {
 	})
 	client := must(oauth.New(oauth.Options{Network: o.Network, PublicURL: o.SignIn.PublicURL, ClientName: "Perdure", Timeout: 5 * time.Second}))
 	t.Cleanup(client.Close)
-	return must(connection.New(connection.Options{Store: o.Store, MCP: mcp, OAuth: client, Logger: o.Logger, Page: o.SignIn.PublicURL + AuthorizePath}))
+	return must(connection.New(connection.Options{Store: database, MCP: mcp, OAuth: client, Logger: o.Logger, PublicURL: o.SignIn.PublicURL}))
 }
 
 // browser is one that keeps cookies and follows no redirect.

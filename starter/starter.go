@@ -30,7 +30,7 @@ import (
 )
 
 // Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, Eager,
-// Codec, Store and SignIn.
+// Codec, Connections and SignIn.
 type Options struct {
 	Temporal client.Client
 	// Eager is set where a worker shares the client: a run's first step then starts without a round trip through the server's queues.
@@ -44,12 +44,9 @@ type Options struct {
 	Payloads  converter.DataConverter // of Temporal's client
 	Catalog   *model.Catalog
 	Keys      *identity.Keyring
-	// Store has organizations, members, keys and connectors. Without one there are the keys of the configuration, and no routes for the
-	// rest.
-	Store *store.Store
-	// Connections are what is done with connectors; required with Store.
+	// Connections are the saved connectors; without them runs cannot name any.
 	Connections *connection.Service
-	// KeyLimits are those of the keys and sessions of the store.
+	// KeyLimits are those of the keys and sessions of the database.
 	KeyLimits identity.Limits
 	SignIn    SignIn
 	Network   egress.NetworkPolicy
@@ -110,6 +107,8 @@ type Starter struct {
 	counting *semaphore.Weighted
 	gates    gates
 	callers  callers
+	// Store has organizations, members, keys and connectors; nil without Connections.
+	Store *store.Store
 	// crossOrigin refuses what pages of others send with a browser's session.
 	crossOrigin *http.CrossOriginProtection
 }
@@ -122,7 +121,10 @@ func newStarter(stopping, closing context.Context, o Options) *Starter {
 		counting: semaphore.NewWeighted(maxCounting),
 	}
 	s.gates = newGates(closing, s)
-	s.callers.configured, s.callers.store, s.callers.limits = o.Keys, o.Store, o.KeyLimits
+	if o.Connections != nil {
+		s.Store = o.Connections.Store
+	}
+	s.callers = callers{configured: o.Keys, store: s.Store, limits: o.KeyLimits}
 	s.crossOrigin = newCrossOrigin(o)
 	return s
 }

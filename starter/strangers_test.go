@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"perdure/internal/connection"
 	"perdure/internal/connector"
 	"perdure/internal/identity"
 	"perdure/internal/mcptest"
@@ -84,8 +85,8 @@ func TestStrangers(t *testing.T) {
 		}
 		// Nor by a browser that is signed in.
 		organization := map[string]string{"bob": "acme", "eve": "other"}[user]
-		a := m.signedIn(t, organization, user).get(t, AuthorizePath+"?connector="+id)
-		if b := m.signedIn(t, organization, user).get(t, AuthorizePath+"?connector="+nobodys); a.status != http.StatusNotFound || a.body != b.body {
+		a := m.signedIn(t, organization, user).get(t, connection.AuthorizePath+"?connector="+id)
+		if b := m.signedIn(t, organization, user).get(t, connection.AuthorizePath+"?connector="+nobodys); a.status != http.StatusNotFound || a.body != b.body {
 			t.Errorf("%s is sent off to authorize it: HTTP %d with %s", user, a.status, a.body)
 		}
 	}

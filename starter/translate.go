@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strconv"
 
 	"perdure/activities"
 	"perdure/internal/identity"
@@ -39,12 +40,15 @@ func (s *Starter) runInput(ctx context.Context, who identity.Principal, response
 		in.MaxToolCalls = &s.Limits.MaxToolCalls
 	}
 	store := s.Blobs.For(responseID)
-	for _, t := range req.MCPTools() {
-		server, err := activities.SealServer(ctx, store, s.Sealer, responseID, t)
+	for i, tool := range req.Tools {
+		t, ok := tool.(*responses.MCPTool)
+		if !ok {
+			continue
+		}
+		server, err := s.runServer(ctx, store, who, responseID, "tools["+strconv.Itoa(i)+"].", t)
 		if err != nil {
 			return in, err
 		}
-		server.Retry = s.Retry(server.Origin)
 		in.Servers = append(in.Servers, server)
 	}
 	if d == responses.DialectOpenAI {
@@ -113,7 +117,7 @@ func listed(servers []activities.Server, input []responses.Item, earlier []workf
 			return ok && list.ServerLabel == server.Label && list.Error == nil
 		})
 		known := slices.ContainsFunc(earlier, func(l workflows.ListedServer) bool {
-			return l.Label == server.Label && l.Origin == server.Origin &&
+			return l.Label == server.Label && l.Origin == server.Origin && sameConnector(l, server.Connector) &&
 				bytes.Equal(l.Allowed.JSON, server.Allowed.JSON) && l.Allowed.Ref == server.Allowed.Ref
 		})
 		if sent || known {
@@ -121,4 +125,12 @@ func listed(servers []activities.Server, input []responses.Item, earlier []workf
 		}
 	}
 	return labels
+}
+
+// sameConnector reports whether a list was made of the same connector with the same settings, or both are of none.
+func sameConnector(l workflows.ListedServer, c *activities.Connector) bool {
+	if c == nil {
+		return l.Connector == ""
+	}
+	return l.Connector == c.ID && l.Version == c.Version
 }

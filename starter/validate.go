@@ -61,6 +61,9 @@ func (s *Starter) resolveModels(req *responses.Request) error {
 }
 
 func (s *Starter) validateServer(path string, t *responses.MCPTool) error {
+	if t.ConnectorID != "" {
+		return s.validateConnector(path, t)
+	}
 	if err := s.Network.CheckURL(t.ServerURL); err != nil {
 		return responses.Invalid(path+"server_url", "%s", err)
 	}

@@ -137,6 +137,9 @@ type ListedServer struct {
 	Label   string     `json:"label"`
 	Origin  string     `json:"origin"`
 	Allowed blob.Value `json:"allowed"`
+	// Connector and Version are those of a saved connector, which has no origin.
+	Connector string `json:"connector,omitempty"`
+	Version   int64  `json:"version,omitempty"`
 }
 
 // ProgressName is the name of the query that returns what a run has come to so far, as an [Outcome].

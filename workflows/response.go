@@ -158,7 +158,11 @@ func (r *run) outcome() Outcome {
 func listedServers(servers []activities.Server) []ListedServer {
 	var listed []ListedServer
 	for _, s := range servers {
-		listed = append(listed, ListedServer{Label: s.Label, Origin: s.Origin, Allowed: s.Allowed})
+		l := ListedServer{Label: s.Label, Origin: s.Origin, Allowed: s.Allowed}
+		if s.Connector != nil {
+			l.Connector, l.Version = s.Connector.ID, s.Connector.Version
+		}
+		listed = append(listed, l)
 	}
 	return listed
 }

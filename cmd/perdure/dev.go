@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
@@ -178,8 +177,17 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
+	if d.config.HTTP.PublicURL == "" {
+		d.config.HTTP.PublicURL = d.http
+	}
+	connections, closeConnections, err := newConnections(d.config, database, d.logger)
+	if err != nil {
+		database.Close()
+		return err
+	}
 	d.parts.start(ctx, "database", func(ctx context.Context) error {
 		<-ctx.Done()
+		closeConnections()
 		return database.Close()
 	})
 	blobs, err := openBlobs(d.config, sealer)
@@ -207,27 +215,20 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
-	steps, closeSteps, err := newActivities(d.config, log, blobs, sealer, catalog, d.logger)
+	steps, closeSteps, err := newActivities(d.config, log, blobs, sealer, catalog, connections, d.logger)
 	if err != nil {
 		return err
 	}
 	d.config.Auth.APIKeys = append(d.config.Auth.APIKeys, config.APIKey{
 		Name: "dev", Key: d.apiKey, Organization: identity.DefaultOrganization, User: devUser, Role: string(identity.Admin),
 	})
-	options, err := starterOptions(d.config, d.temporal, log, blobs, sealer, catalog, d.logger)
+	options, err := starterOptions(d.config, d.temporal, log, blobs, sealer, catalog, connections, d.logger)
 	if err != nil {
 		return err
 	}
 	options.Eager = true
-	if d.config.HTTP.PublicURL == "" {
-		d.config.HTTP.PublicURL = d.http
-	}
-	closeConnections, err := manageConnectors(d.config, database, &options, d.logger)
-	if err != nil {
-		return err
-	}
 	options.SignIn.Links = starter.NewSignInLinks()
-	d.signIn = secret.New(d.config.HTTP.PublicURL + options.SignIn.Links.New(identity.DefaultOrganization, devUser, time.Now()).Reveal())
+	d.signIn = d.newSignInLink(options.SignIn.Links)
 	workerOpts, err := workerOptions(d.config, d.logger)
 	if err != nil {
 		return err
@@ -236,10 +237,7 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 		defer closeSteps()
 		return worker.Run(ctx, d.temporal, steps, workerOpts)
 	})
-	d.parts.start(ctx, "API", func(ctx context.Context) error {
-		defer closeConnections()
-		return starter.Run(ctx, listener, options)
-	})
+	d.parts.start(ctx, "API", func(ctx context.Context) error { return starter.Run(ctx, listener, options) })
 	return nil
 }
 

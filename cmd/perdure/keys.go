@@ -28,10 +28,10 @@ variable comes from.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newKeysList(), newKeysRotate(), newKeysDisable(), newKeysEnable(), newKeysDrop())
+	cmd.AddCommand(newKeysList(), newKeysRotate(), newKeysReseal(), newKeysDisable(), newKeysEnable(), newKeysDrop())
 	for _, sub := range cmd.Commands() {
 		bind(sub.Flags(), "data", "data.dir", "`DIR` that holds the keyset, if the configuration names none")
-		if sub.Name() != "list" {
+		if sub.Name() != "list" && sub.Name() != "reseal" {
 			sub.Flags().String("out", "", "`FILE` to write the changed keyset to, if it comes from a variable; it must not be there yet")
 		}
 	}
@@ -157,7 +157,7 @@ func rotate(k *secret.Keyset, prepare, promote bool) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("Key %d is the primary one and encrypts from now on. Key %d still decrypts what it encrypted; keep it as long as that is\n"+
-		"stored (docs/encryption.md says how long).", primary, replaced), nil
+		"stored (docs/encryption.md says how long). perdure keys reseal encrypts the database's secrets anew.", primary, replaced), nil
 }
 
 func newKeysDisable() *cobra.Command {
@@ -209,7 +209,8 @@ const unreadable = `From now on nobody can read what it encrypted:
 - the addresses and credentials of MCP servers of runs that began while it was the primary key: their further calls fail
 - with encryption.payloads, all else of such runs: their inputs, outputs and failures in Temporal, their streams, their large values
 - with encryption.payloads, conversations that got items at that time
-- compaction items that clients got at that time and send again`
+- compaction items that clients got at that time and send again
+- secrets of connectors in the database, unless "perdure keys reseal" has run since`
 
 // changeKey is changeKeys for one key, which the argument names.
 func changeKey(change func(k *secret.Keyset, id uint32) (string, error)) func(*cobra.Command, []string) error {

@@ -49,6 +49,6 @@ Start with "perdure dev", which needs nothing else.`,
 		Version:       version(),
 	}
 	root.PersistentFlags().String("config", "", "configuration `FILE` (YAML; default: PERDURE_CONFIG, or none)")
-	root.AddCommand(newDev(), newStarter(), newWorker(), newMigrate(), newDeployment(), newKeys(), newHealthcheck())
+	root.AddCommand(newDev(), newStarter(), newWorker(), newMigrate(), newDeployment(), newKey(), newKeys(), newMember(), newHealthcheck())
 	return root
 }

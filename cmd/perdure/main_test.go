@@ -37,7 +37,9 @@ func TestHelp(t *testing.T) {
   dev         Run everything on this machine, with nothing else installed
   healthcheck Exit with 0 if a GET of the URL answers 200
   help        Help about any command
+  key         List, make and revoke the API keys of members
   keys        List and change the keys that encrypt what is stored
+  member      List and change the members of an organization
   migrate     Bring the database up to date, and register the search attributes of runs
   starter     Serve the HTTP API against a Temporal server
   worker      Carry out runs from a Temporal server`

@@ -16,6 +16,7 @@ import (
 	"perdure/activities"
 	"perdure/config"
 	"perdure/internal/blob"
+	"perdure/internal/connection"
 	"perdure/internal/events"
 	"perdure/internal/identity"
 	"perdure/internal/mcpclient"
@@ -152,13 +153,9 @@ func heartbeatEvery(timeout time.Duration) time.Duration { return min(timeout/3,
 // among them.
 const maxListedTools = 1024
 
-// newActivities also returns a function that closes what the activities hold open.
-func newActivities(c config.Config, log *events.Log, blobs *blob.Stores, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (*activities.Activities, func(), error) {
-	roots, err := certificates(c.Network.CAFile)
-	if err != nil {
-		return nil, nil, err
-	}
-	mcp, err := mcpclient.New(mcpclient.Options{
+// newMCPClient returns the client of all MCP servers, whoever asks for them.
+func newMCPClient(c config.Config, roots *x509.CertPool, logger *slog.Logger) (*mcpclient.Client, error) {
+	return mcpclient.New(mcpclient.Options{
 		Network:        c.Network.Policy(),
 		RootCAs:        roots,
 		ConnectTimeout: c.Network.ConnectTimeout,
@@ -173,6 +170,22 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Stores, sealer 
 		Version:              version(),
 		Logger:               logger,
 	})
+}
+
+// closeMCP ends a client's sessions.
+func closeMCP(mcp *mcpclient.Client, logger *slog.Logger) {
+	if err := mcp.Close(); err != nil {
+		logger.Warn("MCP sessions did not end in time", "error", err)
+	}
+}
+
+// newActivities also returns a function that closes what the activities hold open.
+func newActivities(c config.Config, log *events.Log, blobs *blob.Stores, sealer *secret.Sealer, catalog *model.Catalog, connections *connection.Service, logger *slog.Logger) (*activities.Activities, func(), error) {
+	roots, err := certificates(c.Network.CAFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	mcp, err := newMCPClient(c, roots, logger)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -183,6 +196,7 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Stores, sealer 
 	models := model.New(model.Options{Catalog: catalog, RootCAs: roots, Logger: logger})
 	steps, err := activities.New(activities.Options{
 		Events: log, Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger, Webhooks: webhooks,
+		Connections:    connections,
 		Payloads:       payload.NewDataConverter(newPayloads(c.Encryption, sealer, blobs).codec),
 		HeartbeatEvery: heartbeatEvery(c.Limits.Model.Heartbeat),
 		ModelTimeout:   c.Limits.Model.Timeout,
@@ -190,9 +204,7 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Stores, sealer 
 		SweepLimits:    activities.SweepLimits{Grace: c.Blobs.SweepGrace, EventAge: c.Events.MaxAge},
 	})
 	closeAll := func() {
-		if err := mcp.Close(); err != nil {
-			logger.Warn("MCP sessions did not end in time", "error", err)
-		}
+		closeMCP(mcp, logger)
 		models.Close()
 		webhooks.Close()
 	}
@@ -214,7 +226,7 @@ func workerOptions(c config.Config, logger *slog.Logger) (worker.Options, error)
 	}, err
 }
 
-func starterOptions(c config.Config, temporal client.Client, log *events.Log, blobs *blob.Stores, sealer *secret.Sealer, catalog *model.Catalog, logger *slog.Logger) (starter.Options, error) {
+func starterOptions(c config.Config, temporal client.Client, log *events.Log, blobs *blob.Stores, sealer *secret.Sealer, catalog *model.Catalog, connections *connection.Service, logger *slog.Logger) (starter.Options, error) {
 	keys, err := newKeyring(c.Auth.APIKeys, c.Limits)
 	if err != nil {
 		return starter.Options{}, err
@@ -225,13 +237,21 @@ func starterOptions(c config.Config, temporal client.Client, log *events.Log, bl
 	}
 	p := newPayloads(c.Encryption, sealer, blobs)
 	codec, err := codecEndpoint(c, p)
+	if err != nil {
+		return starter.Options{}, err
+	}
+	signIn, err := signInOptions(c)
 	return starter.Options{
 		Temporal: temporal, Namespace: namespaceOf(c.Temporal), TaskQueue: c.Temporal.TaskQueue,
 		Webhooks: subscriptions(c.Webhooks).For,
 		Dialect:  responses.Dialect(c.API.Dialect),
 		Events:   log, EventAge: c.Events.MaxAge,
 		Payloads: payload.NewDataConverter(p.codec), Codec: codec,
-		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: c.Network.Policy(), Retry: retry,
+		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: c.Network.Policy(), Retry: retry, Connections: connections,
+		KeyLimits: identity.Limits{
+			RequestsPerMinute: c.Limits.RequestsPerMinute, RequestBurst: c.Limits.RequestBurst, ConcurrentRuns: c.Limits.ConcurrentRuns,
+		},
+		SignIn: signIn,
 		Limits: starterLimits(c), Logger: logger,
 	}, err
 }

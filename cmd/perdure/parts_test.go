@@ -47,7 +47,7 @@ func TestToolsBeyondTheLimitCanBeChosen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	steps, closeSteps, err := newActivities(c, eventstest.New(t), blobs, sealer, catalog, newLogger(c.Log, io.Discard))
+	steps, closeSteps, err := newActivities(c, eventstest.New(t), blobs, sealer, catalog, nil, newLogger(c.Log, io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,21 +59,14 @@ func runStarter(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	options, err := starterOptions(c, temporal, log, blobs, sealer, catalog, logger)
+	connections, closeConnections, err := openConnections(cmd.Context(), c, sealer, logger)
 	if err != nil {
 		return err
 	}
-	if c.HasDatabase() {
-		database, err := openStoreAt(cmd)
-		if err != nil {
-			return err
-		}
-		defer database.Close()
-		closeAll, err := manageConnectors(c, database, &options, logger)
-		if err != nil {
-			return err
-		}
-		defer closeAll()
+	defer closeConnections()
+	options, err := starterOptions(c, temporal, log, blobs, sealer, catalog, connections, logger)
+	if err != nil {
+		return err
 	}
 	listener, err := listen(c.HTTP.Address)
 	if err != nil {

@@ -78,7 +78,8 @@ func large(use string) string { return use + strings.Repeat(" canary", largeByte
 // runLarge runs a workflow that takes and returns what is large, in every way.
 func runLarge(t *testing.T, temporal client.Client, id string) {
 	t.Helper()
-	w := worker.New(temporal, id, worker.Options{})
+	// Encoding so much takes long enough, with the race detector, for the SDK to take the workflow for stuck.
+	w := worker.New(temporal, id, worker.Options{DeadlockDetectionTimeout: time.Minute})
 	w.RegisterActivityWithOptions(func(s string) (string, error) { return large("step " + s[:5]), nil }, activity.RegisterOptions{Name: "step"})
 	w.RegisterWorkflowWithOptions(func(ctx workflow.Context, in string) (string, error) {
 		var signal, step string

@@ -49,7 +49,12 @@ func runWorker(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	steps, closeSteps, err := newActivities(c, log, blobs, sealer, catalog, logger)
+	connections, closeConnections, err := openConnections(cmd.Context(), c, sealer, logger)
+	if err != nil {
+		return err
+	}
+	defer closeConnections()
+	steps, closeSteps, err := newActivities(c, log, blobs, sealer, catalog, connections, logger)
 	if err != nil {
 		return err
 	}

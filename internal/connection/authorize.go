@@ -124,25 +124,34 @@ func (s *Service) identify(ctx context.Context, organization string, con oauth.C
 	return oauth.ParseRegistration([]byte(saved.Content.Reveal()))
 }
 
-// forgetClient forgets the client with which a grant was made: the authorization server does not know it any more, so that the next
-// authorization registers anew.
-func (s *Service) forgetClient(ctx context.Context, key store.GrantKey) {
+// forgetClientOf forgets the client with which a grant was made.
+func (s *Service) forgetClientOf(ctx context.Context, key store.GrantKey) {
+	g, err := s.prior(ctx, key)
+	if err != nil {
+		s.Logger.WarnContext(ctx, "a client registration that is gone could not be forgotten", "connector", key.Connector, "error", err)
+	}
+	if g != nil {
+		s.forgetClient(ctx, key.Organization, g.Client)
+	}
+}
+
+// forgetClient forgets a client that its authorization server does not know any more, so that the next authorization registers anew.
+func (s *Service) forgetClient(ctx context.Context, organization string, gone oauth.Registration) {
+	if gone.Kind != oauth.KindDynamic {
+		return
+	}
 	err := func() error {
-		g, err := s.prior(ctx, key)
-		if err != nil || g == nil || g.Client.Kind != oauth.KindDynamic {
-			return err
-		}
-		known, err := s.Store.OAuthClient(ctx, key.Organization, g.Client.Issuer, g.Client.RedirectURI)
+		known, err := s.Store.OAuthClient(ctx, organization, gone.Issuer, gone.RedirectURI)
 		if err != nil {
 			return err
 		}
-		if r, err := oauth.ParseRegistration([]byte(known.Content.Reveal())); err != nil || r.ClientID != g.Client.ClientID {
+		if r, err := oauth.ParseRegistration([]byte(known.Content.Reveal())); err != nil || r.ClientID != gone.ClientID {
 			return err
 		}
 		return s.Store.DeleteOAuthClient(ctx, known)
 	}()
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		s.Logger.WarnContext(ctx, "a client registration that is gone could not be forgotten", "connector", key.Connector, "error", err)
+		s.Logger.WarnContext(ctx, "a client registration that is gone could not be forgotten", "issuer", gone.Issuer, "error", err)
 	}
 }
 
@@ -181,6 +190,9 @@ func (s *Service) complete(ctx context.Context, by Caller, c connector.Connector
 	}
 	grant, err := s.OAuth.Complete(ctx, authorizing(c, secrets), pending, query)
 	if err != nil {
+		if errors.Is(err, oauth.ErrClientGone) {
+			s.forgetClient(ctx, c.Organization, pending.Client)
+		}
 		return err
 	}
 	content, err := plaintext(grant.Plaintext())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"perdure/internal/connector"
@@ -13,14 +14,17 @@ import (
 	"perdure/internal/store"
 )
 
-// Options are what a [Service] needs. All are required.
+// AuthorizePath is where a signed-in browser begins an authorization, with the connector's ID as the parameter "connector".
+const AuthorizePath = "/rest/connections/authorize"
+
+// Options are what a [Service] needs. All are required, but for PublicURL.
 type Options struct {
 	Store  *store.Store
 	MCP    *mcpclient.Client
 	OAuth  *oauth.Client
 	Logger *slog.Logger
-	// Page is the address at which people authorize connectors, told to those who need to.
-	Page string
+	// PublicURL is the origin under which browsers reach us. Without it, who is to authorize a connector is told of the API instead.
+	PublicURL string
 }
 
 // Service is safe for concurrent use. It keeps nothing: any process of a deployment may serve any call.
@@ -32,8 +36,8 @@ type Service struct {
 
 // New returns a service.
 func New(o Options) (*Service, error) {
-	if o.Store == nil || o.MCP == nil || o.OAuth == nil || o.Logger == nil || o.Page == "" {
-		return nil, errors.New("connection: every option is required")
+	if o.Store == nil || o.MCP == nil || o.OAuth == nil || o.Logger == nil {
+		return nil, errors.New("connection: every option is required but the public URL")
 	}
 	return &Service{
 		Options: o, now: time.Now,
@@ -48,6 +52,14 @@ type Caller struct {
 }
 
 func (c Caller) actor() identity.Actor { return c.Acts(c.Address) }
+
+// page is where a person authorizes a connector.
+func (s *Service) page(id string) string {
+	if s.PublicURL == "" {
+		return "POST /v1/connectors/" + id + "/authorize"
+	}
+	return s.PublicURL + AuthorizePath + "?" + url.Values{"connector": {id}}.Encode()
+}
 
 // allowed returns a connector of the caller's organization with which the caller may do something. Its error is one of the rules, or of the
 // store.

@@ -60,7 +60,7 @@ func (s *Service) renew(ctx context.Context, key store.GrantKey, con oauth.Conne
 	case dead != nil:
 		s.Logger.InfoContext(ctx, "an authorization has ended", "connector", key.Connector, "organization", key.Organization, "user", key.User, "error", dead)
 		if errors.Is(dead, oauth.ErrClientGone) {
-			s.forgetClient(ctx, key)
+			s.forgetClientOf(ctx, key)
 		}
 		return secret.String{}, dead
 	default:

@@ -2,7 +2,6 @@ package connector
 
 import (
 	"errors"
-	"fmt"
 
 	"perdure/internal/identity"
 )
@@ -18,7 +17,7 @@ type Denied struct {
 // Error returns the reason.
 func (d *Denied) Error() string { return d.Reason }
 
-func deny(format string, args ...any) error { return &Denied{Reason: fmt.Sprintf(format, args...)} }
+func deny(reason string) error { return &Denied{Reason: reason} }
 
 // Action is what a caller wants to do with a connector that is there.
 type Action string

@@ -19,40 +19,42 @@ type killer struct {
 	machine *machine
 	random  *rand.Rand
 	kills   int
-	pause   time.Duration // the longest between two kills
+	pause   time.Duration // the longest between two kills, and that for which a part is away
+	pace    *pace
 
 	restarts sync.WaitGroup
 	mu       sync.Mutex
 	done     []*killing
-	more     chan struct{} // closed and replaced with each kill; closed for good when there are no more
-	ended    bool
-}
-
-func newKiller(m *machine, r *rand.Rand, kills int, pause time.Duration) *killer {
-	return &killer{machine: m, random: r, kills: kills, pause: pause, more: make(chan struct{})}
 }
 
 // run kills until it has killed often enough, and returns when everything is back.
 func (k *killer) run(ctx context.Context) {
 	defer k.restarts.Wait()
-	defer k.end()
-	for len(k.all()) < k.kills {
-		if !pause(ctx, upTo(k.random, k.pause)) {
-			return
+	for range k.kills {
+		k.pace.kill(ctx)
+		for !k.kill(ctx) && ctx.Err() == nil {
 		}
-		up := k.machine.allUp()
-		if len(up) == 0 {
-			continue
-		}
-		victim := up[k.random.IntN(len(up))]
-		away := upTo(k.random, k.pause)
-		at := time.Now()
-		if !victim.kill() {
-			continue
-		}
-		done := k.add(victim, at)
-		k.restarts.Go(func() { k.restart(ctx, victim, done, away) })
 	}
+}
+
+// kill kills a part after a pause, unless there is none.
+func (k *killer) kill(ctx context.Context) bool {
+	if !pause(ctx, upTo(k.random, k.pause)) {
+		return false
+	}
+	up := k.machine.allUp()
+	if len(up) == 0 {
+		return false
+	}
+	victim := up[k.random.IntN(len(up))]
+	away := upTo(k.random, k.pause)
+	at := time.Now()
+	if !victim.kill() {
+		return false
+	}
+	done := k.add(victim, at)
+	k.restarts.Go(func() { k.restart(ctx, victim, done, away) })
+	return true
 }
 
 // restart starts a part again after a time.
@@ -72,16 +74,7 @@ func (k *killer) add(p *part, at time.Time) *killing {
 	defer k.mu.Unlock()
 	one := &killing{name: p.name, kind: p.kind, at: at}
 	k.done = append(k.done, one)
-	close(k.more)
-	k.more = make(chan struct{})
 	return one
-}
-
-func (k *killer) end() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.ended = true
-	close(k.more)
 }
 
 func (k *killer) all() []*killing {
@@ -90,17 +83,44 @@ func (k *killer) all() []*killing {
 	return append([]*killing(nil), k.done...)
 }
 
-// await waits until so many were killed, or nothing more will be.
-func (k *killer) await(ctx context.Context, kills int) {
+// pace spreads the beginnings of clients and the kills over each other: neither gets far ahead.
+type pace struct {
+	clients, kills int // in all
+	ahead          int // how many clients those that have begun may be ahead of the kills, and the other way round
+
+	mu            sync.Mutex
+	begun, killed int
+	changed       chan struct{} // closed and replaced with each of both
+}
+
+func newPace(clients, kills, ahead int) *pace {
+	return &pace{clients: clients, kills: kills, ahead: ahead, changed: make(chan struct{})}
+}
+
+// begin waits until the next client may begin.
+func (p *pace) begin(ctx context.Context) {
+	p.step(ctx, func() bool { return (p.begun-p.ahead)*p.kills <= p.killed*p.clients }, &p.begun)
+}
+
+// kill waits until the next kill may be.
+func (p *pace) kill(ctx context.Context) {
+	p.step(ctx, func() bool { return p.killed*p.clients <= (p.begun+p.ahead)*p.kills }, &p.killed)
+}
+
+func (p *pace) step(ctx context.Context, may func() bool, count *int) {
 	for {
-		k.mu.Lock()
-		enough, more := k.ended || len(k.done) >= kills, k.more
-		k.mu.Unlock()
-		if enough {
+		p.mu.Lock()
+		if may() {
+			*count++
+			close(p.changed)
+			p.changed = make(chan struct{})
+			p.mu.Unlock()
 			return
 		}
+		changed := p.changed
+		p.mu.Unlock()
 		select {
-		case <-more:
+		case <-changed:
 		case <-ctx.Done():
 			return
 		}

@@ -21,7 +21,7 @@ var (
 const (
 	// chaosAtOnce is how many clients there are at the same time.
 	chaosAtOnce = 10
-	// chaosPause is the longest time between two kills, and that for which a process is away.
+	// chaosPause is the longest pause before a kill, and the longest time for which a process is away.
 	chaosPause = 4 * time.Second
 	// chaosTimeout bounds the test, for each kill and as a whole.
 	chaosTimeout, chaosTimeoutOfKill = 5 * time.Minute, 15 * time.Second
@@ -61,8 +61,10 @@ func TestChaos(t *testing.T) { //nolint:tparallel // its subtests look at what i
 	defer cancel()
 	result := tally{seed: seed, ledger: all, unknown: map[string]bool{}}
 	begin := time.Now()
-	k := newKiller(m, random, *chaosKills, chaosPause)
 	clients := chaosClients(m, servers, tasks)
+	k := &killer{
+		machine: m, random: random, kills: *chaosKills, pause: chaosPause, pace: newPace(len(clients), *chaosKills, chaosAtOnce),
+	}
 	var killing sync.WaitGroup
 	killing.Go(func() { k.run(ctx) })
 	work(ctx, t, k, clients)
@@ -105,7 +107,7 @@ func work(ctx context.Context, t *testing.T, k *killer, clients []*chaosClient) 
 	places := make(chan struct{}, chaosAtOnce)
 	var working sync.WaitGroup
 	for i, c := range clients {
-		k.await(ctx, (i-chaosAtOnce)*k.kills/len(clients))
+		k.pace.begin(ctx)
 		places <- struct{}{}
 		if i%20 == 0 {
 			t.Logf("client %d of %d begins; %d kills so far", i+1, len(clients), len(k.all()))

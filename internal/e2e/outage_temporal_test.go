@@ -45,10 +45,13 @@ func TestTemporalAwayAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.url = "http://" + match[1]
-	for path, method := range map[string]string{
-		"/readyz": http.MethodGet, "/v1/responses": http.MethodPost, "/v1/agent?limit=1": http.MethodGet, "/v1/conversations": http.MethodPost,
+	for _, r := range []struct{ method, path, body string }{
+		{http.MethodGet, "/readyz", ""},
+		{http.MethodPost, "/v1/responses", `{"input": "x"}`},
+		{http.MethodGet, "/v1/agent?limit=1", ""},
+		{http.MethodPost, "/v1/conversations", "{}"},
 	} {
-		a, err := request(t.Context(), method, s.url+path, apiKey, `{"input": "x"}`)
+		a, err := request(t.Context(), r.method, s.url+r.path, apiKey, r.body)
 		if err != nil {
 			t.Fatal(err)
 		}

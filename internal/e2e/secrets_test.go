@@ -94,7 +94,7 @@ func newSecretStack(t *testing.T, settings string) *secretStack {
 	s.writeCreds(t, canaries["seed of NATS"])
 	s.stack = ownStack(t, stackOptions{
 		Temporal: s.server.Address, Model: s.model.URL(), Events: s.nats.URL(), Header: "E2E_PROVIDER_HEADER",
-		Settings: fmt.Sprintf("limits:\n  discovery: {attempts: 2}\n  model: {attempts: 2}\n  call: {attempts: 2}\n"+
+		Settings: fmt.Sprintf("limits:\n  patience: 100ms\n  discovery: {attempts: 2}\n  model: {attempts: 2}\n  call: {attempts: 2}\n"+
 			"webhooks:\n  - name: hook\n    url: \"%s/%s\"\n    secret_env: E2E_HOOK_SECRET\n%s",
 			s.newHook(t), url.PathEscape(canaries["URL of a webhook"]), settings),
 		Env: append(s.outside.env(),

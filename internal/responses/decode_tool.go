@@ -48,12 +48,16 @@ func decodeMCPTool(o *object) *MCPTool {
 		Description:   o.optional("server_description", math.MaxInt),
 	}
 	o.ignore("defer_loading")
-	if strings.HasPrefix(o.optional("connector_id", maxLabel), savedConnectorPrefix) {
-		o.fail(notSupported(o.at("connector_id"), "a saved connector"))
+	if id := o.optional("connector_id", maxLabel); strings.HasPrefix(id, savedConnectorPrefix) {
+		t.ConnectorID = id
 	}
 	o.unsupported("tunnel_id")
 	o.directCallersOnly()
-	t.ServerURL = o.filled("server_url", math.MaxInt)
+	if t.ConnectorID != "" {
+		decodeSavedConnector(o, t)
+	} else {
+		t.ServerURL = o.filled("server_url", math.MaxInt)
+	}
 	if data, ok := o.take("allowed_tools"); ok {
 		t.Allowed = decodeToolFilter(o, data)
 	}
@@ -61,6 +65,19 @@ func decodeMCPTool(o *object) *MCPTool {
 		t.Approval = decodeApproval(o, data)
 	}
 	return t
+}
+
+// decodeSavedConnector refuses what would say twice where a saved connector's server is, or who we are there.
+func decodeSavedConnector(o *object, t *MCPTool) {
+	const brings = "cannot be given with the connector_id of a saved connector, which brings its own; leave one of them out"
+	switch {
+	case o.optional("server_url", math.MaxInt) != "":
+		o.fail(Invalid(o.at("server_url"), brings))
+	case t.Authorization != "":
+		o.fail(Invalid(o.at("authorization"), brings))
+	case len(t.Headers) > 0:
+		o.fail(Invalid(o.at("headers"), brings))
+	}
 }
 
 // decodeApproval reads a word or OpenAI's object of two filters.

@@ -40,6 +40,10 @@ func TestDecodeTools(t *testing.T) {
 			  "defer_loading":null,"connector_id":null,"allowed_callers":null}`,
 			[]responses.Tool{mcp(responses.ToolFilter{})},
 		},
+		{
+			"saved connector", `{"type":"mcp","server_label":"s","connector_id":"conn_1","server_url":null,"authorization":null,"headers":{},"allowed_tools":["a"]}`,
+			[]responses.Tool{&responses.MCPTool{ServerLabel: "s", ConnectorID: "conn_1", Headers: map[string]string{}, Allowed: responses.ToolFilter{Names: []string{"a"}}}},
+		},
 		{"no names", `{` + least + `,"allowed_tools":[]}`, []responses.Tool{mcp(responses.ToolFilter{Names: []string{}})}},
 		{"filter object", `{` + least + `,"allowed_tools":{"tool_names":["a"],"read_only":true}}`, []responses.Tool{mcp(responses.ToolFilter{Names: []string{"a"}, ReadOnly: true})}},
 		{"filter of nulls", `{` + least + `,"allowed_tools":{"tool_names":null,"read_only":null}}`, []responses.Tool{mcp(responses.ToolFilter{})}},
@@ -167,6 +171,9 @@ func TestDecodeToolsRefuses(t *testing.T) {
 	mcp := func(members string) string {
 		return tools(`{"type":"mcp","server_label":"s","server_url":"https://h/mcp",` + members + `}`)
 	}
+	saved := func(members string) string {
+		return tools(`{"type":"mcp","server_label":"s","connector_id":"conn_1",` + members + `}`)
+	}
 	function := func(members string) string { return tools(`{"type":"function","name":"f",` + members + `}`) }
 	label := func(s string) string {
 		return tools(`{"type":"mcp","server_label":"` + s + `","server_url":"https://h/mcp"}`)
@@ -187,7 +194,9 @@ func TestDecodeToolsRefuses(t *testing.T) {
 		{"label twice", tools(`{"type":"function","name":"s"},` + many(2, `{"type":"mcp","server_label":"s","server_url":"https://h%d"}`)), "tools[2].server_label", `"s" is already the server_label of tools[1]`},
 		{"no url", tools(`{"type":"mcp","server_label":"s"}`), "tools[0].server_url", "required"},
 		{"connector without url", tools(`{"type":"mcp","server_label":"s","connector_id":"connector_gmail"}`), "tools[0].server_url", "required"},
-		{"saved connector", mcp(`"connector_id":"conn_1"`), "tools[0].connector_id", "not supported yet"},
+		{"saved connector with a URL", mcp(`"connector_id":"conn_1"`), "tools[0].server_url", "brings its own"},
+		{"saved connector with a token", saved(`"authorization":"t"`), "tools[0].authorization", "brings its own"},
+		{"saved connector with headers", saved(`"headers":{"X-A":"a"}`), "tools[0].headers", "brings its own"},
 		{"tunnel", mcp(`"tunnel_id":"t"`), "tools[0].tunnel_id", "not supported yet"},
 		{"caller", mcp(`"allowed_callers":["direct","programmatic"]`), "tools[0].allowed_callers[1]", "not supported yet"},
 		{"authorization", mcp(`"authorization":{"token":"x"}`), "tools[0].authorization", "must be a string"},

@@ -86,11 +86,13 @@ type TextEcho struct {
 // ToolEcho repeats a tool of the request without its secrets: [MCPToolEcho] or [FunctionToolEcho].
 type ToolEcho interface{ toolEcho() }
 
-// MCPToolEcho repeats an MCP tool. ServerURL has the server's origin only, since paths and queries may carry secrets.
+// MCPToolEcho repeats an MCP tool. ServerURL has the server's origin only, since paths and queries may carry secrets; that of a saved
+// connector, which is named by its ID, is left out.
 type MCPToolEcho struct {
 	Type              string      `json:"type"`
 	ServerLabel       string      `json:"server_label"`
-	ServerURL         string      `json:"server_url"`
+	ServerURL         string      `json:"server_url,omitempty"`
+	ConnectorID       string      `json:"connector_id,omitempty"`
 	ServerDescription *string     `json:"server_description"`
 	AllowedTools      *ToolFilter `json:"allowed_tools"`
 	Headers           *struct{}   `json:"headers"`

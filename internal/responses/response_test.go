@@ -26,6 +26,7 @@ func fullResponse() *responses.Response {
 					Always: &responses.ToolFilter{Names: []string{"x"}}, Never: &responses.ToolFilter{Names: []string{"y"}, ReadOnly: true},
 				},
 			},
+			responses.MCPToolEcho{Type: "mcp", ServerLabel: "d", ConnectorID: "conn_1"},
 			responses.MCPToolEcho{Type: "mcp", ServerLabel: "c", AllowedTools: &responses.ToolFilter{ReadOnly: true}},
 			responses.FunctionToolEcho{Type: "function", Name: "f", Description: ptr("d"), Parameters: json.RawMessage(`{ "z": 1e400, "a": "<" }`), Strict: true},
 			responses.FunctionToolEcho{Type: "function", Name: "g"},

@@ -12,6 +12,8 @@ type Tool interface{ tool() }
 type MCPTool struct {
 	ServerLabel string
 	ServerURL   string
+	// ConnectorID names a saved connector, which brings its own URL and credentials: ServerURL, Authorization and Headers are empty then.
+	ConnectorID string
 	// Authorization is the raw access token, and Headers are extra request headers. Both are secrets: they are never echoed,
 	// logged or stored in the clear.
 	Authorization string            `json:"-"`

@@ -62,6 +62,35 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+const (
+	otherProcess = "PERDURE_STORE_TEST_PROCESS" // set in the processes that TestProcessesRefreshOneByOne starts
+	refreshes    = 25
+)
+
+// beOtherProcess refreshes a grant many times, in a process of its own.
+func beOtherProcess() int {
+	ctx := context.Background()
+	sealer, err := secret.OpenKeysetFile(os.Getenv("KEYSET"), nil)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	s, err := store.Open(ctx, store.Options{URL: secret.New(os.Getenv("URL")), File: os.Getenv("FILE"), Sealer: sealer})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer s.Close()
+	for range refreshes {
+		key := store.GrantKey{Organization: "acme", Connector: os.Getenv("CONNECTOR"), User: "ann"}
+		if _, err := s.WithGrantLock(ctx, key, increment); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return 0
+}
+
 // world is a database of a test's own.
 type world struct {
 	*store.Store

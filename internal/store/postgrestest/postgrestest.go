@@ -77,7 +77,8 @@ func Start(ctx context.Context) (*Server, error) {
 	}
 	s := &Server{dir: dir, process: process, stdin: stdin}
 	if err := s.await(ctx); err != nil {
-		log, _ := os.ReadFile(filepath.Join(dir, "log")) //nolint:errcheck // it is for the error that there is
+		// Without its log the error is what there is.
+		log, _ := os.ReadFile(filepath.Join(dir, "log"))
 		return nil, errors.Join(fmt.Errorf("postgrestest: %w\n%s", err, bytes.TrimSpace(log)), s.Stop())
 	}
 	return s, nil
@@ -91,7 +92,8 @@ func programs() (string, error) {
 	}
 	if len(found) > 0 {
 		version := func(path string) int {
-			n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) //nolint:errcheck // what is no version is the oldest
+			// What is no version is the oldest.
+			n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
 			return n
 		}
 		return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return cmp.Compare(version(a), version(b)) })), nil
