@@ -20,8 +20,8 @@ var allowed = map[string][]string{
 	"starter": {
 		"activities", "workflows", "internal/admission",
 		"internal/blob", "internal/connection", "internal/connector", "internal/egress", "internal/events", "internal/identity",
-		"internal/mcpclient", "internal/model", "internal/payload", "internal/responses", "internal/secret", "internal/store",
-		"internal/stream", "internal/transcript", "internal/webhook",
+		"internal/mcpclient", "internal/model", "internal/oauth", "internal/payload", "internal/responses", "internal/secret",
+		"internal/signin", "internal/store", "internal/stream", "internal/transcript", "internal/webhook",
 	},
 	"worker":    {"activities", "workflows"},
 	"workflows": {"activities", "internal/blob", "internal/responses", "internal/transcript", "internal/webhook"},
@@ -54,6 +54,7 @@ var allowed = map[string][]string{
 	"internal/payload":     {"internal/blob", "internal/secret"},
 	"internal/responses":   {},
 	"internal/secret":      {},
+	"internal/signin":      {"internal/identity", "internal/secret"},
 	"internal/temporaldev": {},
 
 	// From outside: what tests of the built programs need in code of ours are wire types and doubles, in their test files.

@@ -91,6 +91,7 @@ type Secrets struct {
 // Auth is who may call the API.
 type Auth struct {
 	APIKeys []APIKey `mapstructure:"api_keys"`
+	OIDC    OIDC     `mapstructure:"oidc"`
 }
 
 // APIKey is one key for the API. The key itself is given in exactly one of four ways.
@@ -231,6 +232,7 @@ func Default() Config {
 			ReadHeaderTimeout: 10 * time.Second,
 		},
 		API:      API{Dialect: "agent"},
+		Auth:     Auth{OIDC: OIDC{GroupsClaim: "groups"}},
 		Network:  Network{ConnectTimeout: 10 * time.Second, Proxy: Proxy{Resolve: "here"}},
 		Temporal: Temporal{TaskQueue: "perdure"},
 		Events:   Events{MaxAge: 24 * time.Hour, Replicas: 1},

@@ -115,7 +115,7 @@ func writeExamples(t *testing.T) string {
 	example := commentedOut.ReplaceAllString(string(text), "$1$2")
 	for name, content := range map[string]string{
 		"nightly_key": "nightly-key\n", "gateway_key": "gateway-key\n", "billing_webhook": webhookSecret + "\n",
-		"egress_proxy": "user:password\n",
+		"egress_proxy": "user:password\n", "oidc_client_secret": "oidc-secret\n",
 	} {
 		path := filepath.Join(dir, name)
 		writeFile(t, path, content)
@@ -124,7 +124,7 @@ func writeExamples(t *testing.T) string {
 	// An example of a key that also stands there with its default replaces that default.
 	for _, key := range []string{
 		"ui_url", "url", "credentials_file", "dir", "default", "allow_networks", "allow_origins", "ca_file", "bucket", "endpoint", "prefix",
-		"public_url",
+		"public_url", "issuer", "client_id", "scopes", "organizations",
 	} {
 		line := regexp.MustCompile(fmt.Sprintf(`(?m)^ +%s: (""|\[\])\n`, key))
 		if !line.MatchString(example) {

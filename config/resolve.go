@@ -18,7 +18,10 @@ var variableName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,127}$`)
 // resolve fills in what the sources leave to be looked up: secrets that are in variables and files, and the defaults
 // of entries in lists and maps.
 func (c *Config) resolve(env environment) error {
-	problems := []error{c.Secrets.resolve(env), c.Encryption.resolve(env), c.Network.resolve(env), c.Blobs.resolve(env), c.Database.resolve(env)}
+	problems := []error{
+		c.Secrets.resolve(env), c.Encryption.resolve(env), c.Network.resolve(env), c.Blobs.resolve(env), c.Database.resolve(env),
+		c.Auth.OIDC.resolve(env),
+	}
 	for i := range c.Auth.APIKeys {
 		problems = append(problems, c.Auth.APIKeys[i].resolve(fmt.Sprintf("auth.api_keys[%d]", i), env))
 	}
@@ -85,7 +88,9 @@ func (p *Provider) resolveHeaders(path string, env environment) error {
 
 // namedVariables returns the names of the variables that hold secrets.
 func (c Config) namedVariables() []string {
-	names := []string{c.Database.URLEnv, c.Secrets.KeysetEnv, c.Encryption.Codec.TokenEnv, c.Network.Proxy.CredentialsEnv}
+	names := []string{
+		c.Secrets.KeysetEnv, c.Encryption.Codec.TokenEnv, c.Network.Proxy.CredentialsEnv, c.Auth.OIDC.ClientSecretEnv, c.Database.URLEnv,
+	}
 	for _, k := range c.Auth.APIKeys {
 		names = append(names, k.KeyEnv)
 	}

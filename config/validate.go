@@ -37,6 +37,7 @@ func (c Config) Validate() error {
 	c.Encryption.validate(v)
 	c.Database.validate(v)
 	c.Auth.validate(v)
+	c.Auth.OIDC.validate(v, c.HTTP.PublicURL)
 	c.Models.validate(v)
 	c.Network.validate(v)
 	c.MCP.validate(v)

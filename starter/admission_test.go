@@ -26,7 +26,7 @@ func withLimits(limits identity.Limits) func(*Options) {
 		limited := alice
 		limited.Limits = limits
 		o.Keys = must(identity.NewKeyring(map[identity.KeyHash]identity.Principal{
-			identity.HashKey(apiKey): limited, identity.HashKey(otherKey): {Organization: "other", User: "eve", Key: "eve"},
+			identity.HashKey(apiKey): limited, identity.HashKey(otherKey): {Organization: "other", User: "eve", Key: "eve", Scopes: identity.AllScopes},
 		}))
 	}
 }

@@ -8,7 +8,11 @@ import (
 	"go.temporal.io/api/serviceerror"
 
 	"perdure/internal/blob"
+	"perdure/internal/connector"
+	"perdure/internal/mcpclient"
+	"perdure/internal/oauth"
 	"perdure/internal/responses"
+	"perdure/internal/store"
 )
 
 // wireError returns the error as a client may see it, or nil for one that is not for clients.
@@ -22,11 +26,67 @@ func wireError(err error) *responses.Error {
 		return tooLargeError(tooLarge.Limit)
 	case temporalAway(err):
 		return unavailable("the workflow service cannot be reached; try again")
+	case errors.Is(err, store.ErrUnavailable):
+		return unavailable("the database cannot be reached; try again")
 	case errors.Is(err, blob.ErrUnavailable):
 		return unavailable("the storage of large values cannot be reached; try again")
 	default:
+		return managedError(err)
+	}
+}
+
+// managedError is the error of what the database has and of the servers that connectors are for; nil for others.
+func managedError(err error) *responses.Error {
+	var invalid connector.Invalid
+	var denied *connector.Denied
+	var refused *oauth.Error
+	var failed *mcpclient.Error
+	switch {
+	case errors.As(err, &invalid):
+		return invalidConnector(invalid)
+	case errors.As(err, &denied):
+		return forbidden(denied.Reason)
+	case errors.Is(err, connector.ErrHidden), errors.Is(err, store.ErrNotFound):
+		return &responses.Error{Status: http.StatusNotFound, Type: responses.ErrNotFound, Message: "there is no such thing, or it is not yours"}
+	case errors.Is(err, store.ErrLastAdmin):
+		return conflict("the organization would have no admin: make another member an admin first")
+	case errors.Is(err, store.ErrConflict):
+		return conflict("another has it already, or changed it meanwhile: look at it again")
+	case errors.Is(err, store.ErrCursor):
+		return responses.Invalid("page", "must be the next_page of an earlier answer to the same query")
+	case errors.As(err, &refused) && errors.Is(err, oauth.ErrState):
+		return responses.Invalid("state", "%s", refused.Error())
+	case errors.As(err, &refused):
+		return failedDependency(string(refused.Stage), refused.Message, refused.Remedy)
+	case errors.As(err, &failed):
+		return failedDependency(string(failed.Stage), failed.Message, failed.Remedy)
+	default:
 		return nil
 	}
+}
+
+func conflict(message string) *responses.Error {
+	return &responses.Error{Status: http.StatusConflict, Type: responses.ErrConflict, Message: message}
+}
+
+// failedDependency names the stage at which a server failed us, and what a person can do.
+func failedDependency(stage, message, remedy string) *responses.Error {
+	if remedy != "" {
+		message += ": " + remedy
+	}
+	return &responses.Error{Status: http.StatusFailedDependency, Type: responses.ErrExternalConnector, Message: stage + ": " + message}
+}
+
+// invalidConnector is one error of all problems. The place is that of the first.
+func invalidConnector(problems connector.Invalid) *responses.Error {
+	if len(problems) == 0 {
+		return responses.Invalid("", "the connector is not valid")
+	}
+	text := problems[0].Message
+	for _, p := range problems[1:] {
+		text += "; " + p.Param + ": " + p.Message
+	}
+	return responses.Invalid(problems[0].Param, "%s", text)
 }
 
 func tooLargeError(limit int64) *responses.Error {

@@ -46,7 +46,7 @@ const (
 	otherKey = "pd_key_of_another_organization"
 )
 
-var alice = identity.Principal{Organization: "acme", User: "alice", Key: "laptop"}
+var alice = identity.Principal{Organization: "acme", User: "alice", Key: "laptop", Scopes: identity.AllScopes}
 
 // newOptions returns options with everything but a Temporal client, and the log that goes with them.
 func newOptions(t *testing.T) (Options, *logtest.Buffer) {
@@ -65,7 +65,7 @@ func newOptions(t *testing.T) (Options, *logtest.Buffer) {
 			{Name: "p", BaseURL: "http://127.0.0.1:1/v1", Models: []string{"m", "n"}}, {Name: "q", BaseURL: "http://127.0.0.1:1/v1"},
 		}, "p/m")),
 		Keys: must(identity.NewKeyring(map[identity.KeyHash]identity.Principal{
-			identity.HashKey(apiKey): alice, identity.HashKey(otherKey): {Organization: "other", User: "eve", Key: "eve"},
+			identity.HashKey(apiKey): alice, identity.HashKey(otherKey): {Organization: "other", User: "eve", Key: "eve", Scopes: identity.AllScopes},
 		})),
 		Network: egress.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:*"}},
 		Retry:   func(string) activities.RetryPolicy { return activities.RetryPolicy{} },

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,17 +27,32 @@ func (s *Starter) handle(h func(http.ResponseWriter, *http.Request) error) http.
 	})
 }
 
-// authenticated is handle for the callers whom a key of the keyring names, within the limits of that key.
-func (s *Starter) authenticated(h func(http.ResponseWriter, *http.Request, identity.Principal) error) http.Handler {
+// tenantHandler answers the request of a caller.
+type tenantHandler = func(http.ResponseWriter, *http.Request, identity.Principal) error
+
+// authenticated is handle for callers with a key that is good for runs, within the limits of that key.
+func (s *Starter) authenticated(h tenantHandler) http.Handler {
 	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		who, ok := s.Keys.Authenticate(strings.TrimSpace(key))
-		if !ok || !strings.EqualFold(scheme, "Bearer") {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="perdure"`)
-			return &responses.Error{
-				Status: http.StatusUnauthorized, Type: responses.ErrUnauthorized,
-				Message: "the API key is missing, unknown or revoked; send it as Authorization: Bearer KEY",
-			}
+		who, err := s.byKey(w, r)
+		if err != nil {
+			return err
+		}
+		if err := requireScope(who, identity.ScopeResponses); err != nil {
+			return err
+		}
+		return s.limited(w, r, who, h)
+	})
+}
+
+// managed is handle for callers with a key that is good for connectors, or with a session.
+func (s *Starter) managed(h tenantHandler) http.Handler {
+	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		who, err := s.byKeyOrSession(w, r)
+		if err != nil {
+			return err
+		}
+		if err := requireScope(who, identity.ScopeConnectors); err != nil {
+			return err
 		}
 		return s.limited(w, r, who, h)
 	})

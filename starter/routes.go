@@ -13,6 +13,11 @@ func (s *Starter) routes() http.Handler {
 	s.tenantRoutes(mux.Handle)
 	mux.Handle("GET /v1/models", s.handle(s.listModels))
 	s.codecRoutes(mux)
+	if s.Store != nil {
+		s.managedRoutes(mux.Handle)
+		s.browserRoutes(mux.Handle)
+		mux.Handle("GET /openapi.yaml", s.handle(s.getOpenAPI))
+	}
 	mux.Handle("GET /healthz", s.handle(s.healthy))
 	mux.Handle("GET /readyz", s.handle(s.ready))
 	mux.Handle("/", s.handle(unmatched(mux)))
@@ -61,7 +66,7 @@ func (s *Starter) dialect(r *http.Request) responses.Dialect {
 func unmatched(mux *http.ServeMux) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		var allowed []string
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete} {
 			probe := r.WithContext(r.Context())
 			probe.Method = method
 			if _, pattern := mux.Handler(probe); pattern != "/" {

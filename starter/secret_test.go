@@ -101,7 +101,7 @@ func TestSecretsStayInside(t *testing.T) {
 				o.Blobs = must(blob.Open(blob.Options{Dir: blobs}))
 				o.Catalog = must(model.NewCatalog([]model.Provider{{Name: "p", BaseURL: m.URL(), APIKey: secret.New(modelCanary)}}, "p/m"))
 				o.Keys = must(identity.NewKeyring(map[identity.KeyHash]identity.Principal{
-					identity.HashKey(keyCanary): {Organization: "acme", User: "alice", Key: "laptop"},
+					identity.HashKey(keyCanary): {Organization: "acme", User: "alice", Key: "laptop", Scopes: identity.AllScopes},
 				}))
 			})
 			runWorker(t, r.options, r)

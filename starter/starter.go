@@ -25,11 +25,12 @@ import (
 	"perdure/internal/model"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
+	"perdure/internal/store"
 	"perdure/workflows"
 )
 
 // Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, Eager,
-// Codec and Connections.
+// Codec, Connections and SignIn.
 type Options struct {
 	Temporal client.Client
 	// Eager is set where a worker shares the client: a run's first step then starts without a round trip through the server's queues.
@@ -45,7 +46,10 @@ type Options struct {
 	Keys      *identity.Keyring
 	// Connections are the saved connectors; without them runs cannot name any.
 	Connections *connection.Service
-	Network     egress.NetworkPolicy
+	// KeyLimits are those of the keys and sessions of the database.
+	KeyLimits identity.Limits
+	SignIn    SignIn
+	Network   egress.NetworkPolicy
 	// Retry returns the retry policy of the MCP servers of an origin.
 	Retry  func(origin string) activities.RetryPolicy
 	Limits Limits
@@ -102,6 +106,11 @@ type Starter struct {
 	// counting limits the requests that count tokens at the same time: it is work for the processor alone.
 	counting *semaphore.Weighted
 	gates    gates
+	callers  callers
+	// Store has organizations, members, keys and connectors; nil without Connections.
+	Store *store.Store
+	// crossOrigin refuses what pages of others send with a browser's session.
+	crossOrigin *http.CrossOriginProtection
 }
 
 func newStarter(stopping, closing context.Context, o Options) *Starter {
@@ -112,7 +121,23 @@ func newStarter(stopping, closing context.Context, o Options) *Starter {
 		counting: semaphore.NewWeighted(maxCounting),
 	}
 	s.gates = newGates(closing, s)
+	if o.Connections != nil {
+		s.Store = o.Connections.Store
+	}
+	s.callers = callers{configured: o.Keys, store: s.Store, limits: o.KeyLimits}
+	s.crossOrigin = newCrossOrigin(o)
 	return s
+}
+
+// newCrossOrigin trusts the pages under the public URL, whatever a proxy before us calls us.
+func newCrossOrigin(o Options) *http.CrossOriginProtection {
+	p := http.NewCrossOriginProtection()
+	if o.SignIn.PublicURL != "" {
+		if err := p.AddTrustedOrigin(o.SignIn.PublicURL); err != nil {
+			o.Logger.Warn("http.public_url is no origin", "error", err)
+		}
+	}
+	return p
 }
 
 // Run serves on l until ctx ends, then lets the requests under way finish within the grace period and returns nil. Runs whose

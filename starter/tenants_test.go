@@ -37,10 +37,10 @@ func newTenants(t *testing.T, dialect responses.Dialect) *tenants {
 	x := &tenants{rig: serve(t, nil, func(o *Options) {
 		o.Dialect = dialect
 		o.Keys = must(identity.NewKeyring(map[identity.KeyHash]identity.Principal{
-			identity.HashKey(apiKey):  {Organization: organization, User: alice.User, Key: "laptop"},
-			identity.HashKey(bobsKey): {Organization: organization, User: "bob", Key: "bob"},
+			identity.HashKey(apiKey):  {Organization: organization, User: alice.User, Key: "laptop", Scopes: identity.AllScopes},
+			identity.HashKey(bobsKey): {Organization: organization, User: "bob", Key: "bob", Scopes: identity.AllScopes},
 			// The user has the same name, and the key almost.
-			identity.HashKey(otherKey): {Organization: organization + "-2", User: alice.User, Key: "laptop-2"},
+			identity.HashKey(otherKey): {Organization: organization + "-2", User: alice.User, Key: "laptop-2", Scopes: identity.AllScopes},
 		}))
 	})}
 	w := sdkworker.New(x.temporal, x.options.TaskQueue, sdkworker.Options{})

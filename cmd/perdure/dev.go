@@ -71,6 +71,7 @@ type devServer struct {
 	parts     stages
 	demo      *demo.Server
 	apiKey    secret.String
+	signIn    secret.String // a link that signs the admin in, once
 	temporal  client.Client
 	embedded  bool // the Temporal server is one of the parts
 	uiURL     string
@@ -226,6 +227,8 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 		return err
 	}
 	options.Eager = true
+	options.SignIn.Links = starter.NewSignInLinks()
+	d.signIn = d.newSignInLink(options.SignIn.Links)
 	workerOpts, err := workerOptions(d.config, d.logger)
 	if err != nil {
 		return err

@@ -237,6 +237,10 @@ func starterOptions(c config.Config, temporal client.Client, log *events.Log, bl
 	}
 	p := newPayloads(c.Encryption, sealer, blobs)
 	codec, err := codecEndpoint(c, p)
+	if err != nil {
+		return starter.Options{}, err
+	}
+	signIn, err := signInOptions(c)
 	return starter.Options{
 		Temporal: temporal, Namespace: namespaceOf(c.Temporal), TaskQueue: c.Temporal.TaskQueue,
 		Webhooks: subscriptions(c.Webhooks).For,
@@ -244,6 +248,10 @@ func starterOptions(c config.Config, temporal client.Client, log *events.Log, bl
 		Events:   log, EventAge: c.Events.MaxAge,
 		Payloads: payload.NewDataConverter(p.codec), Codec: codec,
 		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: c.Network.Policy(), Retry: retry, Connections: connections,
+		KeyLimits: identity.Limits{
+			RequestsPerMinute: c.Limits.RequestsPerMinute, RequestBurst: c.Limits.RequestBurst, ConcurrentRuns: c.Limits.ConcurrentRuns,
+		},
+		SignIn: signIn,
 		Limits: starterLimits(c), Logger: logger,
 	}, err
 }
