@@ -10,6 +10,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"perdure/internal/mcptest"
 	"perdure/internal/modeltest"
 )
 
@@ -158,13 +159,20 @@ func givenUp(t *testing.T, events []event) []string {
 	return types
 }
 
-// TestDiscoveryFailureWithStream: a server that cannot be reached is an HTTP status even when a stream was asked for. In the background
-// the run was accepted before, so that there it is how the run ended.
+// TestDiscoveryFailureWithStream: a server that cannot be listed is an HTTP status even when a stream was asked for. In the background
+// the run was accepted before, so that there it is how the run ended; one that is merely away would be waited for.
 func TestDiscoveryFailureWithStream(t *testing.T) {
 	t.Parallel()
 	s := sharedStack(t)
-	body := string(ask(t, modeltest.New(),
-		`"input": "x", "stream": true, "tools": [{"type": "mcp", "server_label": "gone", "server_url": "%s"}]`, closedPort(t)))
+	const members = `"input": "x", "stream": true, "tools": [{"type": "mcp", "server_label": "gone", "server_url": "%s"}]`
+	body := string(ask(t, modeltest.New(), members, closedPort(t)))
+	refusing := mcptest.NewHostile()
+	t.Cleanup(func() {
+		if err := refusing.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	refusing.On("tools/list", mcptest.Status(http.StatusForbidden))
 	t.Run("stream", func(t *testing.T) {
 		t.Parallel()
 		a, err := s.respond(t.Context(), body)
@@ -177,8 +185,8 @@ func TestDiscoveryFailureWithStream(t *testing.T) {
 	})
 	t.Run("background", func(t *testing.T) {
 		t.Parallel()
-		background := strings.Replace(body, "{", `{"background": true, `, 1)
-		events := checkWhole(t, postStream(t, s.url, []byte(background)).whole(t))
+		background := askAgain(t, `"background": true, `+members, refusing.URL())
+		events := checkWhole(t, postStream(t, s.url, background).whole(t))
 		last := events[len(events)-1]
 		if r := last.Response; last.Type != "response.failed" || r.Status != "failed" || r.Error == nil || !strings.Contains(r.Error.Message, `"gone"`) {
 			t.Errorf("the stream ends with %s", last.raw)
