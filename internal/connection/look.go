@@ -32,6 +32,9 @@ func (s *Service) lookAndView(ctx context.Context, by Caller, c connector.Connec
 // look connects to a connector's server and notes what comes of it. Its error is one of the store: what is wrong with the server is what it
 // notes. If the connector was changed meanwhile, whoever changed it looks, too.
 func (s *Service) look(ctx context.Context, by Caller, c connector.Connector) error {
+	if c.Restricted != nil {
+		return nil // it may still be edited, but nothing is sent to its server
+	}
 	secrets, err := s.Store.ConnectorSecrets(ctx, c.Organization, c.ID)
 	if err != nil {
 		return hidden(err)
@@ -45,6 +48,10 @@ func (s *Service) look(ctx context.Context, by Caller, c connector.Connector) er
 		target.Token = s.token(c, secrets, by.User)
 	}
 	listing, err := s.MCP.Probe(ctx, target)
+	var fault *mcpclient.Error
+	if grant == connector.GrantActive && errors.As(err, &fault) && fault.Challenge.InsufficientScope() {
+		s.widen(ctx, grantKey(c, by.User), fault)
+	}
 	status, found := s.found(c, grant, listing, err)
 	err = s.Store.RecordProbe(ctx, c.Organization, c.ID, c.Version, status, found)
 	if errors.Is(err, store.ErrConflict) {
@@ -75,7 +82,7 @@ func (s *Service) found(c connector.Connector, grant connector.GrantState, l mcp
 	case errors.Is(err, oauth.ErrReauth), fault != nil && fault.Challenge.InsufficientScope():
 		status.State = connector.NeedsReauth
 	case fault != nil && fault.WantsToken() && grant == connector.GrantActive:
-		status.State = connector.NeedsReauth
+		// A token that was just renewed is refused: that another authorization helps is a hope, so the failure is shown.
 	case fault != nil && fault.WantsToken():
 		status.State, status.Message = connector.NeedsAuth, "the server wants authorization: authorize it"
 	}

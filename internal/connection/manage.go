@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"perdure/internal/connector"
+	"perdure/internal/oauth"
 )
 
 // Draft is what a person enters.
@@ -56,12 +57,18 @@ func (s *Service) Update(ctx context.Context, by Caller, id string, d Draft) (Vi
 	if err := together(err, iconErr); err != nil {
 		return View{}, err
 	}
+	var ended []oauth.Grant
 	if change.Regrant {
-		s.revokeAll(ctx, c)
+		ended = s.grants(ctx, c)
+	}
+	con, err := s.authorizing(ctx, c)
+	if err != nil {
+		return View{}, err
 	}
 	if c, err = s.Store.UpdateConnector(ctx, by.actor(), change); err != nil {
 		return View{}, hidden(err)
 	}
+	s.revoke(ctx, c.ID, con, ended)
 	if len(icon.PNG) > 0 {
 		if err := s.Store.SetIcon(ctx, by.actor(), id, icon); err != nil {
 			return View{}, hidden(err)
@@ -88,7 +95,11 @@ func (s *Service) Delete(ctx context.Context, by Caller, id string) error {
 	if err != nil {
 		return err
 	}
-	s.revokeAll(ctx, c)
+	con, err := s.authorizing(ctx, c)
+	if err != nil {
+		return err
+	}
+	s.revoke(ctx, c.ID, con, s.grants(ctx, c))
 	return hidden(s.Store.DeleteConnector(ctx, by.actor(), id))
 }
 
