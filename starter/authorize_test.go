@@ -36,10 +36,10 @@ func newProtected(t *testing.T, o oauthtest.Options) *protected {
 
 var byOAuth = object{"auth": object{"type": "oauth"}}
 
-// begin lets a browser begin to authorize the connector at a path, and returns where it is sent.
-func (p *protected) begin(t *testing.T, b *browser, user, path string) string {
+// begin lets ann's browser begin to authorize the connector at a path, and returns where it is sent.
+func (p *protected) begin(t *testing.T, b *browser, path string) string {
 	t.Helper()
-	a := p.managed.as(t, user, http.MethodPost, path+"/authorize", "")
+	a := p.managed.as(t, "ann", http.MethodPost, path+"/authorize", "")
 	address := decoded[shownAuthorization](t, a).AuthorizationURL
 	if want := p.URL + connection.AuthorizePath + "?connector=" + strings.TrimPrefix(path, connectorsPath+"/"); address != want {
 		t.Fatalf("the address is %s, want ours: %s", address, want)
@@ -57,16 +57,16 @@ func agreed(t *testing.T, address string) url.Values {
 	return must(oauthtest.Browse(t.Context(), address))
 }
 
-func (p *protected) state(t *testing.T, user, path string) connector.State {
+func (p *protected) state(t *testing.T, path string) connector.State {
 	t.Helper()
-	return decoded[shownConnector](t, p.managed.as(t, user, http.MethodGet, path, "")).Status.State
+	return decoded[shownConnector](t, p.managed.as(t, "ann", http.MethodGet, path, "")).Status.State
 }
 
 func TestAuthorizeInTheBrowser(t *testing.T) {
 	t.Parallel()
 	p := newProtected(t, oauthtest.Options{Rotate: true})
 	path := p.add(t, "ann", p.resource.URL(), byOAuth)
-	if got := p.state(t, "ann", path); got != connector.NeedsAuth {
+	if got := p.state(t, path); got != connector.NeedsAuth {
 		t.Fatalf("state %s", got)
 	}
 	// Who is not signed in is asked to, and comes back to the same page.
@@ -76,18 +76,18 @@ func TestAuthorizeInTheBrowser(t *testing.T) {
 		t.Fatalf("HTTP %d to %s", a.status, to)
 	}
 	b := p.signedIn(t, "acme", "ann")
-	query := agreed(t, p.begin(t, b, "ann", path))
+	query := agreed(t, p.begin(t, b, path))
 	done := b.get(t, oauth.CallbackPath+"?"+query.Encode())
 	done.want(t, http.StatusOK, "Connected", "Acme CRM")
 	if csp := done.header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(done.body, "<script") {
 		t.Errorf("policy %q of %s", csp, done.body)
 	}
-	if got := p.state(t, "ann", path); got != connector.Connected {
+	if got := p.state(t, path); got != connector.Connected {
 		t.Errorf("state %s", got)
 	}
 	// Once more with the same state.
 	b.get(t, oauth.CallbackPath+"?"+query.Encode()).want(t, http.StatusBadRequest, "callback")
-	if got := p.state(t, "ann", path); got != connector.Connected {
+	if got := p.state(t, path); got != connector.Connected {
 		t.Errorf("state %s after a state was used twice", got)
 	}
 	p.managed.as(t, "ann", http.MethodPost, path+"/disconnect", "").want(t, http.StatusOK, `"state":"needs_auth"`)
@@ -102,7 +102,7 @@ func TestForeignCallback(t *testing.T) {
 	p := newProtected(t, oauthtest.Options{})
 	path := p.add(t, "ann", p.resource.URL(), byOAuth, object{"scope": "organization"})
 	anns := p.signedIn(t, "acme", "ann")
-	query := agreed(t, p.begin(t, anns, "ann", path))
+	query := agreed(t, p.begin(t, anns, path))
 	wrong := url.Values{"code": query["code"], "state": {"never-given-out"}}
 	for name, callback := range map[string]func() answer{
 		"no session":      func() answer { return p.newBrowser().get(t, oauth.CallbackPath+"?"+query.Encode()) },
@@ -113,7 +113,7 @@ func TestForeignCallback(t *testing.T) {
 		"no state":        func() answer { return anns.get(t, oauth.CallbackPath) },
 	} {
 		callback().want(t, http.StatusBadRequest, "Authorization failed", "Stage: <code>callback</code>")
-		if got := p.state(t, "ann", path); got != connector.NeedsAuth {
+		if got := p.state(t, path); got != connector.NeedsAuth {
 			t.Errorf("state %s after a callback of %s", got, name)
 		}
 	}
@@ -154,7 +154,7 @@ func TestBadAuthorizationServer(t *testing.T) {
 			b := p.signedIn(t, "acme", "ann")
 			a := b.get(t, connection.AuthorizePath+"?connector="+strings.TrimPrefix(path, connectorsPath+"/"))
 			a.want(t, http.StatusFailedDependency, "Authorization failed", "Stage: <code>"+tt.stage+"</code>", tt.says)
-			if got := p.state(t, "ann", path); got != connector.NeedsAuth {
+			if got := p.state(t, path); got != connector.NeedsAuth {
 				t.Errorf("state %s", got)
 			}
 		})
@@ -168,12 +168,12 @@ func TestDeclined(t *testing.T) {
 	path := p.add(t, "ann", p.resource.URL(), byOAuth)
 	b := p.signedIn(t, "acme", "ann")
 	p.as.Deny("access_denied")
-	b.get(t, oauth.CallbackPath+"?"+agreed(t, p.begin(t, b, "ann", path)).Encode()).want(t, http.StatusFailedDependency, "Stage: <code>authorization</code>")
+	b.get(t, oauth.CallbackPath+"?"+agreed(t, p.begin(t, b, path)).Encode()).want(t, http.StatusFailedDependency, "Stage: <code>authorization</code>")
 	p.as.Deny("")
-	query := agreed(t, p.begin(t, b, "ann", path))
+	query := agreed(t, p.begin(t, b, path))
 	query.Set("iss", "https://elsewhere.example")
 	b.get(t, oauth.CallbackPath+"?"+query.Encode()).want(t, http.StatusFailedDependency, "Stage: <code>callback</code>")
-	if got := p.state(t, "ann", path); got != connector.NeedsAuth {
+	if got := p.state(t, path); got != connector.NeedsAuth {
 		t.Errorf("state %s", got)
 	}
 }
@@ -213,7 +213,7 @@ func TestConnectorSecrets(t *testing.T) {
 	ask(http.MethodPatch, path, `{"auth":{"type":"none"}}`)
 	ask(http.MethodPatch, path, `{"auth":{"type":"oauth"}}`)
 	b := p.signedIn(t, "acme", "ann")
-	query := agreed(t, p.begin(t, b, "ann", path))
+	query := agreed(t, p.begin(t, b, path))
 	answers.WriteString(b.get(t, oauth.CallbackPath+"?"+query.Encode()).body)
 	ask(http.MethodPost, path+"/probe", "")
 	ask(http.MethodGet, path, "")

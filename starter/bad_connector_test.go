@@ -22,7 +22,7 @@ func (m *managed) count(t *testing.T) int {
 }
 
 // TestBadConnector: what was entered wrongly is refused with its place and the remedy, and nothing is stored.
-func TestBadConnector(t *testing.T) {
+func TestBadConnector(t *testing.T) { //nolint:tparallel // what is stored is counted after them
 	t.Parallel()
 	m := newManaged(t)
 	good := "https://mcp.example.com/mcp"
@@ -75,7 +75,7 @@ func TestBadConnector(t *testing.T) {
 func TestBadServer(t *testing.T) {
 	t.Parallel()
 	m := newManaged(t)
-	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>welcome</html>")) }))
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>welcome</html>")) }))
 	t.Cleanup(page.Close)
 	gone := "http://" + deadAddress(t) + "/mcp"
 	streamable := mcpServer(t, mcptest.ServerOptions{JSONResponse: true})
@@ -93,6 +93,7 @@ func TestBadServer(t *testing.T) {
 		{"wrong key", connectorJSON(locked, object{"auth": object{"type": "api_key", "api_key": "the-wrong-one"}}), "auth", "check the credentials"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			a := m.as(t, "ann", http.MethodPost, connectorsPath, tt.body)
 			c := decoded[shownConnector](t, a)
 			if c.Status.State != connector.Failed || c.Status.Stage != tt.stage || !strings.Contains(c.Status.Message, tt.says) {

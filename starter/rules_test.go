@@ -63,7 +63,7 @@ func (a answer) want(t *testing.T, status int, says ...string) {
 }
 
 // TestConnectorRules tries every rule on every kind of caller. In each row, ann and amy are admins, and alice and bob members.
-func TestConnectorRules(t *testing.T) {
+func TestConnectorRules(t *testing.T) { //nolint:tparallel // each row builds on those before it
 	t.Parallel()
 	m := newManaged(t)
 	server := mcpServer(t, mcptest.ServerOptions{Stateless: true, JSONResponse: true})
@@ -153,8 +153,10 @@ func TestConnectorRules(t *testing.T) {
 	runs := m.newKey(t, "acme", "ann", scopesOf(t, "responses"))
 	as(t, runs, http.MethodGet, m.URL+connectorsPath, "").want(t, http.StatusForbidden, "scope connectors")
 	log := m.as(t, "ann", http.MethodGet, organizationPath+"/audit_log?limit=100", "").body
-	for _, action := range []string{"connector.create", "connector.update", "connector.share", "connector.unshare", "connector.enable",
-		"connector.disable", "connector.restrict", "connector.unrestrict", "connector.delete", "organization.update"} {
+	for _, action := range []string{
+		"connector.create", "connector.update", "connector.share", "connector.unshare", "connector.enable",
+		"connector.disable", "connector.restrict", "connector.unrestrict", "connector.delete", "organization.update",
+	} {
 		if !strings.Contains(log, `"action":"`+action+`"`) {
 			t.Errorf("the audit log has no %s", action)
 		}
