@@ -4,12 +4,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/api/proxy"
+
 	"perdure/internal/modeltest"
+	"perdure/internal/payload"
+	"perdure/internal/secret"
 	"perdure/internal/temporaldev/temporaldevtest"
 )
 
@@ -22,8 +30,9 @@ type connectorStack struct {
 	workers   [2]*process
 	as        *oidcServer
 	mcp       *oidcResource
-	key       string // of alice, an admin
-	connector string // its ID
+	key       string   // of alice, an admin
+	connector string   // its ID
+	ids       []string // of the runs that have completed
 }
 
 func newConnectorStack(t *testing.T) *connectorStack {
@@ -148,7 +157,7 @@ func (c *connectorStack) request(more string) string {
 	return fmt.Sprintf(`{"input": "x", "tools": [{"type": "mcp", "server_label": "acme", "connector_id": %q}]%s}`, c.connector, more)
 }
 
-// respond makes a run that has to complete with the tool's answer.
+// runs makes a run that has to complete with the tool's answer.
 func (c *connectorStack) runs(t *testing.T) {
 	t.Helper()
 	c.checkRun(t, c.call(t, http.MethodPost, "/responses", c.request("")).decode(t))
@@ -156,6 +165,7 @@ func (c *connectorStack) runs(t *testing.T) {
 
 func (c *connectorStack) checkRun(t *testing.T, r response) {
 	t.Helper()
+	c.ids = append(c.ids, r.ID)
 	if r.Status != "completed" || r.text() != "done" || len(r.Output) != 3 || r.Output[1].Output != "hello" || r.Output[1].Error != nil {
 		t.Fatalf("the run is %s with %+v, %+v", r.Status, r.Error, r.Output)
 	}
@@ -217,6 +227,60 @@ func TestConnectorAuthorization(t *testing.T) {
 	b.awaitHeading(t, "Connected")
 	c.checkState(t, "connected")
 	c.runs(t)
+	c.checkSecrets(t)
+}
+
+// checkSecrets looks for tokens where none may be: in what the processes wrote, and in what Temporal has of the runs.
+func (c *connectorStack) checkSecrets(t *testing.T) {
+	t.Helper()
+	places := map[string]string{}
+	for i, p := range c.processes {
+		places[fmt.Sprintf("the output of %s, process %d,", p.name, i)] = string(p.output.since(0))
+	}
+	for _, id := range c.ids {
+		checkReplay(t, c.stack, id)
+		text := c.historyText(t, id)
+		if !strings.Contains(text, c.connector) {
+			t.Errorf("the history of %s does not name the connector: it was not read", id)
+		}
+		places["the history of "+id] = text
+	}
+	c.mcp.mu.Lock()
+	secrets := append(slices.Clone(c.mcp.tokens), oidcSecret)
+	c.mcp.mu.Unlock()
+	for place, text := range places {
+		for i, secret := range secrets {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s has secret %d of %d", place, i+1, len(secrets))
+			}
+		}
+	}
+}
+
+// historyText is what the payloads of a run's history hold.
+func (c *connectorStack) historyText(t *testing.T, id string) string {
+	t.Helper()
+	h, err := c.history(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := secret.OpenKeysetFile(filepath.Join(c.dataDir(), "keyset.json"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	codec := payload.NewCodec(sealer, false)
+	var text strings.Builder
+	visit := func(_ *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+		decoded, err := codec.Decode(payloads)
+		for _, p := range decoded {
+			text.Write(p.GetData())
+		}
+		return payloads, err
+	}
+	if err := proxy.VisitPayloads(t.Context(), h, proxy.VisitPayloadsOptions{Visitor: visit, SkipSearchAttributes: true}); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
 }
 
 // checkRefreshAtOnce has many runs on both workers need a new token at the same time. One refresh serves them all: a second one with the
