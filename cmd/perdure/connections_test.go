@@ -170,7 +170,10 @@ func (d *deployed) post(t *testing.T, who connection.Caller, body string) result
 	t.Helper()
 	r := must(http.NewRequestWithContext(t.Context(), http.MethodPost, d.url+"/v1/responses", strings.NewReader(body)))
 	r.Header.Set("Authorization", "Bearer key-of-"+who.User)
-	answer := must(http.DefaultClient.Do(r))
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer answer.Body.Close()
 	data := must(io.ReadAll(answer.Body))
 	var out struct {

@@ -32,8 +32,8 @@ func runStarter(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if len(c.Auth.APIKeys) == 0 {
-		return errors.New("auth.api_keys: is empty, so nobody could use the API: name at least one key")
+	if len(c.Auth.APIKeys) == 0 && !c.HasDatabase() {
+		return errors.New("auth.api_keys: is empty, and there is no database of keys, so nobody could use the API: name at least one key")
 	}
 	boundMemory(c)
 	logger := newLogger(c.Log, cmd.ErrOrStderr())

@@ -1,14 +1,10 @@
 package connection_test
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,30 +21,6 @@ import (
 	"perdure/internal/store"
 	"perdure/internal/store/postgrestest"
 )
-
-// The one PostgreSQL server of this test process, for the tests that want one.
-var (
-	started  bool
-	postgres = sync.OnceValues(func() (*postgrestest.Server, error) {
-		started = true
-		return postgrestest.Start(context.Background())
-	})
-)
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if started {
-		s, err := postgres()
-		if err == nil {
-			err = s.Stop()
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
 
 const publicURL = "https://agents.example.com"
 
@@ -89,7 +61,8 @@ func both(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		s := must(postgres())
+		s := must(postgrestest.Start(t.Context()))
+		t.Cleanup(func() { check(t, s.Stop()) })
 		test(t, over(t, store.Options{URL: secret.New(s.URL(must(s.NewDatabase(t.Context(), ""))))}))
 	})
 }
@@ -164,7 +137,7 @@ func protect(t *testing.T, o oauthtest.Options, r oauthtest.ResourceOptions) pro
 	p := protected{as: oauthtest.NewServer(o), mcp: mcpServer(t, mcptest.ServerOptions{})}
 	closed(t, p.as)
 	p.Resource = must(oauthtest.NewResource(p.as, p.mcp.URL(), r))
-	t.Cleanup(p.Resource.Close)
+	t.Cleanup(p.Close)
 	return p
 }
 
