@@ -4,6 +4,7 @@
 //
 // It needs in its environment RESOURCE, the MCP server's URL; REDIRECT_URI, where people's sign-ins come back to; CLIENT_SECRET, of both
 // clients that are registered from the start; EMAIL, of whoever logs in.
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import Provider, { errors } from 'oidc-provider';
 
@@ -68,8 +69,9 @@ const serve = provider.callback();
 front.on('request', async (req, res) => {
   if (req.method === 'POST' && req.url === '/token') {
     journal.waiting++;
-    await gate;
+    await Promise.race([gate, once(res, 'close')]);
     journal.waiting--;
+    if (res.closed) return; // who asked has given up: nothing is spent
   }
   serve(req, res);
 });
