@@ -112,6 +112,7 @@ var owned = []struct {
 	{"github.com/nats-io", []string{"internal/events"}, "everything else knows events, not messages"},
 	{"go.temporal.io/server", []string{"devserver"}, "it would multiply packages and build times by four; see docs/decisions/0004"},
 	{"github.com/temporalio/ui-server", []string{"devserver"}, "it comes with the server"},
+	{"github.com/chromedp", []string{"internal/e2e"}, "it is there to test from outside"},
 	{"github.com/openai/openai-go", []string{"internal/e2e/goclient"}, "it is there to test from outside; our wire types are our own"},
 }
 
@@ -136,7 +137,7 @@ const (
 	maxLines = 500
 	// Of these, 19 came with the NATS server and client, 25 with the client of object stores, and 38 with the object store that tests run.
 	// 64 are SQLite's, PostgreSQL's driver's and goose's. Temporal's SDK needs most of the rest.
-	maxGoSumLines = 340
+	maxGoSumLines = 350
 )
 
 func TestArchitecture(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"perdure/internal/connection"
 	"perdure/internal/connector"
@@ -72,6 +73,22 @@ func TestForeignCallbacks(t *testing.T) {
 	must(w.Share(t.Context(), ada, v.ID, false))
 	if _, err := w.Complete(t.Context(), bob, "bob's browser", query); !errors.Is(err, connector.ErrHidden) {
 		t.Errorf("a connector that was unshared meanwhile: %v", err)
+	}
+}
+
+// A callback that comes too late is one that nobody waits for any more.
+func TestOldCallback(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.Service = w.servePatiently(t, w.open(t), time.Nanosecond)
+	p := protect(t, oauthtest.Options{}, oauthtest.ResourceOptions{})
+	v := w.create(t, ann, oauthDraft(connector.Individual, p.URL(), ""))
+	query := w.browse(t, ann, v.ID, "ann's browser")
+	if _, err := w.Complete(t.Context(), ann, "ann's browser", query); !errors.Is(err, oauth.ErrState) {
+		t.Errorf("the error is %v", err)
+	}
+	if v = must(w.Get(t.Context(), ann, v.ID)); v.Grant != connector.GrantMissing {
+		t.Errorf("it left grant %s", v.Grant)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"perdure/internal/connection"
 	"perdure/internal/connector"
@@ -101,10 +102,16 @@ func (w *world) another(t *testing.T) *connection.Service {
 
 func (w *world) serve(t *testing.T, s *store.Store) *connection.Service {
 	t.Helper()
+	return w.servePatiently(t, s, 0)
+}
+
+// servePatiently is serve for people who may take a time to authorize; 0 is the usual time.
+func (w *world) servePatiently(t *testing.T, s *store.Store, pendingFor time.Duration) *connection.Service {
+	t.Helper()
 	network := egress.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:*"}}
 	mcp := must(mcpclient.New(mcpclient.Options{Network: network, Logger: w.options.Logger}))
 	closed(t, mcp)
-	authorization := must(oauth.New(oauth.Options{Network: network, PublicURL: publicURL, ClientName: "Perdure"}))
+	authorization := must(oauth.New(oauth.Options{Network: network, PublicURL: publicURL, ClientName: "Perdure", PendingFor: pendingFor}))
 	t.Cleanup(authorization.Close)
 	return must(connection.New(connection.Options{
 		Store: s, MCP: mcp, OAuth: authorization, Logger: w.options.Logger, PublicURL: publicURL,

@@ -33,17 +33,30 @@ func (u *Unauthorized) Error() string {
 // rules, an [Unauthorized], or of the store.
 func (s *Service) Usable(ctx context.Context, p identity.Principal, id string) (connector.Connector, error) {
 	c, err := s.allowed(ctx, Caller{Principal: p}, id, connector.Use)
-	if err != nil {
+	var denied *connector.Denied
+	fresh := errors.As(err, &denied) && enabledByAuthorizing(p, c)
+	if err != nil && !fresh {
 		return connector.Connector{}, err
 	}
-	grant, err := s.grantState(ctx, c, p.User)
-	if err != nil {
-		return connector.Connector{}, err
-	}
-	if grant == connector.GrantMissing || grant == connector.GrantDead {
+	grant, grantErr := s.grantState(ctx, c, p.User)
+	switch {
+	case grantErr != nil:
+		return connector.Connector{}, grantErr
+	case grant == connector.GrantMissing, grant == connector.GrantDead && !fresh:
 		return connector.Connector{}, &Unauthorized{Name: c.Settings.Name, Again: grant == connector.GrantDead, Page: s.page(id)}
+	case fresh:
+		return connector.Connector{}, err
 	}
 	return c, nil
+}
+
+// enabledByAuthorizing reports whether all that keeps a caller from using a connector is that it is disabled, as new ones are, and to
+// authorize it would change that. Who is told to enable it instead would meet the missing authorization next.
+func enabledByAuthorizing(p identity.Principal, c connector.Connector) bool {
+	enabled := c
+	enabled.Enabled = true
+	return !c.Enabled && connector.May(p, c, connector.Enable) == nil && connector.May(p, c, connector.Authorize) == nil &&
+		connector.May(p, enabled, connector.Use) == nil
 }
 
 // A Use is a connector in a run, with what it takes to reach its server.

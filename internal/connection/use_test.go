@@ -63,6 +63,42 @@ func TestWhoMayUseAConnectorInARun(t *testing.T) {
 	want("unrestricted", ann, own, "yes")
 }
 
+// A new connector is disabled. Whoever could authorize and so enable it is told to; where that is not what is missing, the rule is told.
+func TestNewConnectorNeedsAuthorization(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	p := protect(t, oauthtest.Options{}, oauthtest.ResourceOptions{})
+	fresh := func(by connection.Caller, d connection.Draft) string {
+		t.Helper()
+		v, err := w.Create(t.Context(), by, d)
+		check(t, err)
+		if v.Enabled {
+			t.Fatal("a new connector is enabled")
+		}
+		return v.ID
+	}
+	own, all := fresh(ann, oauthDraft(connector.Individual, p.URL(), "")), fresh(ada, oauthDraft(connector.Organization, p.URL(), connector.GrantEach))
+	plain := fresh(ann, draft(connector.Individual, mcpServer(t, mcptest.ServerOptions{}).URL()))
+	must(w.Share(t.Context(), ada, all, true))
+	var unauthorized *connection.Unauthorized
+	var denied *connector.Denied
+	for _, tt := range []struct {
+		by           connection.Caller
+		id           string
+		unauthorized bool
+	}{{ann, own, true}, {ada, all, true}, {ann, all, false}, {ann, plain, false}} {
+		_, err := w.Usable(t.Context(), tt.by.Principal, tt.id)
+		if errors.As(err, &unauthorized) != tt.unauthorized || errors.As(err, &denied) == tt.unauthorized {
+			t.Errorf("%s with %s gets %v", tt.by.User, tt.id, err)
+		}
+	}
+	w.authorize(t, ann, own)
+	must(w.Enable(t.Context(), ann, own, false))
+	if _, err := w.Usable(t.Context(), ann.Principal, own); !errors.As(err, &denied) {
+		t.Errorf("one that was disabled by hand and is authorized: %v", err)
+	}
+}
+
 func TestCredentialsOfARun(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -101,11 +101,11 @@ func (f *fleet) restartWorker(t *testing.T, i int, p *phase, ids []string) {
 }
 
 // stepsOf counts the steps that a worker has under way.
-func (f *fleet) stepsOf(t *testing.T, worker *process, ids []string) int {
+func (s *stack) stepsOf(t *testing.T, worker *process, ids []string) int {
 	t.Helper()
 	n := 0
 	for _, id := range ids {
-		described, err := f.temporal.DescribeWorkflowExecution(t.Context(), id, "")
+		described, err := s.temporal.DescribeWorkflowExecution(t.Context(), id, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -56,6 +56,7 @@ type stackOptions struct {
 	Events   string // URL of the event log; empty for the one that all share
 	OneModel bool   // the provider offers gpt-5.5 and nothing else
 	Settings string // YAML with more settings
+	Auth     string // the same, of auth
 	// Header is the name of an environment variable whose value the provider wants as X-Canary.
 	Header string
 	Env    []string // more of the environment, before which the stack's own has to stand back
@@ -72,7 +73,7 @@ auth:
     - name: mallory
       key_env: E2E_OTHER_API_KEY
       organization: umbrella
-models:
+{{.Auth}}models:
   default: openai/gpt-5.5
   providers:
     openai:
@@ -246,8 +247,10 @@ func (s *stack) startWorker() (err error) {
 
 var listening = regexp.MustCompile(`"starter listening","address":"([^"]+)"`)
 
-func (s *stack) startStarter(ctx context.Context) (err error) {
-	if s.starter, err = s.start("starter", "--http", "127.0.0.1:0"); err != nil {
+func (s *stack) startStarter(ctx context.Context) error { return s.startStarterAt(ctx, "127.0.0.1:0") }
+
+func (s *stack) startStarterAt(ctx context.Context, address string) (err error) {
+	if s.starter, err = s.start("starter", "--http", address); err != nil {
 		return err
 	}
 	match, err := s.starter.await(ctx, listening)
