@@ -111,7 +111,7 @@ func (s *Starter) begin(ctx context.Context, who identity.Principal, req *respon
 	input, err := s.runInput(ctx, who, id, req, before, c.dialect)
 	if err != nil {
 		never()
-		return nil, err
+		return s.attachOr(ctx, who, b, c, err) // such as that a connector is not there any more
 	}
 	memo, size, err := s.memo(ctx, response, fingerprint(c.key, c.body))
 	if err != nil {

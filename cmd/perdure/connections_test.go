@@ -165,11 +165,14 @@ type item struct {
 	Error              json.RawMessage
 }
 
-// post asks for a response as one of the people.
-func (d *deployed) post(t *testing.T, who connection.Caller, body string) result {
+// post asks for a response as one of the people, with an Idempotency-Key if one is given.
+func (d *deployed) post(t *testing.T, who connection.Caller, body string, key ...string) result {
 	t.Helper()
 	r := must(http.NewRequestWithContext(t.Context(), http.MethodPost, d.url+"/v1/responses", strings.NewReader(body)))
 	r.Header.Set("Authorization", "Bearer key-of-"+who.User)
+	if len(key) > 0 {
+		r.Header.Set("Idempotency-Key", key[0])
+	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -391,11 +394,16 @@ func TestTokenEndsDuringARun(t *testing.T) {
 	if got := d.post(t, bob, question(v.ID, "")); got.status != http.StatusBadRequest || !strings.Contains(got.body, "there is no connector") {
 		t.Errorf("another member: HTTP %d with %s", got.status, got.body)
 	}
+	const key = "again-and-again"
+	once := d.post(t, ann, question(v.ID, ""), key)
 	as.EndGrants()
 	dependent("revoked, found out by a run", d.post(t, ann, question(v.ID, "")), "has ended")
 	dependent("revoked, known", d.post(t, ann, question(v.ID, `,"stream":true`)), "has ended")
 	if shown := must(d.connections.Get(t.Context(), ann, v.ID)); shown.Tag != connector.TagNeedsReauth {
 		t.Errorf("it is shown as %s", shown.Tag)
+	}
+	if again := d.post(t, ann, question(v.ID, ""), key); again.status != http.StatusOK || again.id != once.id {
+		t.Errorf("a request that is repeated gets HTTP %d with %s, want its run %s", again.status, again.body, once.id)
 	}
 	history := d.history(got.id)
 	if strings.Contains(history, resource.Origin()) || !strings.Contains(history, v.ID) {

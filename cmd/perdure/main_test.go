@@ -75,7 +75,7 @@ func TestCommandLineErrors(t *testing.T) {
 		{"no such file", []string{"worker", "--config", filepath.Join(dir, "none.yaml")}, []string{"none.yaml"}},
 		{"typo in the file", []string{"worker", "--config", typo}, []string{"typo.yaml", "htpp", "http"}},
 		{"bad address", []string{"starter", "--http", "8080"}, []string{"http.address: must be host:port"}},
-		{"nobody could use it", []string{"starter", "--data", dir}, []string{"auth.api_keys", "name at least one key"}},
+		{"nobody could use it", []string{"starter"}, []string{"auth.api_keys", "name at least one key"}},
 		{"worker without an event log", []string{"worker", "--data", dir}, []string{"events.url: is not set", "PERDURE_EVENTS_URL"}},
 		{"health of nobody", []string{"healthcheck", "http://127.0.0.1:1/"}, []string{"connection refused"}},
 	}
