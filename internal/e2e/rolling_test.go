@@ -211,11 +211,11 @@ func (f *fleet) completed(t *testing.T, id, who string) {
 	}
 }
 
-// ids are those of the clients' runs, all of which are under way.
+// ids are those of the clients' runs, all of which are under way. There are short runs besides, but none of those stays.
 func (f *fleet) ids(t *testing.T, n int) []string {
 	t.Helper()
 	deadline := time.After(startTimeout)
-	for {
+	for stay := []string(nil); ; {
 		answer, err := f.temporal.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
 			Namespace: client.DefaultNamespace, Query: fmt.Sprintf("TaskQueue = '%s' AND WorkflowType = 'Response' AND ExecutionStatus = 'Running'", f.queue),
 		})
@@ -226,12 +226,16 @@ func (f *fleet) ids(t *testing.T, n int) []string {
 		for _, run := range answer.GetExecutions() {
 			ids = append(ids, run.GetExecution().GetWorkflowId())
 		}
-		if len(ids) >= n { // there are short ones besides
-			return ids
+		stay = slices.DeleteFunc(stay, func(id string) bool { return !slices.Contains(ids, id) })
+		switch {
+		case len(stay) == n:
+			return stay
+		case len(stay) < n:
+			stay = ids // one of the clients' was not shown yet
 		}
 		select {
 		case <-deadline:
-			t.Fatalf("Temporal shows %d runs, want %d", len(ids), n)
+			t.Fatalf("Temporal shows %d runs that stay, want %d", len(stay), n)
 		case <-time.After(pollEvery):
 		}
 	}
