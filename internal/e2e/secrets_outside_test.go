@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"perdure/internal/egress/egresstest"
 	"perdure/internal/mcptest"
@@ -97,37 +96,24 @@ func (o *outside) denounce() {
 	}
 }
 
-// awaitAsked waits until a proxy was asked so often.
-func awaitAsked(t *testing.T, p *egresstest.Proxy, times int) {
-	t.Helper()
-	deadline := time.After(startTimeout)
-	for len(p.Asked()) < times {
-		select {
-		case <-deadline:
-			t.Fatalf("the proxy was asked %d times after %v, want %d", len(p.Asked()), startTimeout, times)
-		case <-time.After(pollEvery):
-		}
-	}
-}
-
 // driveOutside has both proxies refuse, and then serve. A connection that was made would be used again, so that is the order.
 func (s *secretStack) driveOutside(t *testing.T) {
 	t.Helper()
 	tool, o := secretTool("https://"+outsideAddress), s.outside
-	withTool, asking := `{"input":"please call `+content+`","tools":[`+tool+`]}`, `{"input":"`+content+`","model":"far/gpt-5.5","background":true}`
+	withTool, asking := `{"input":"please call `+content+`","tools":[`+tool+`]}`, `{"input":"`+content+`","model":"far/gpt-5.5"}`
 	o.denounce()
 	if a := s.call(t, http.MethodPost, "/responses", withTool); a.status != http.StatusFailedDependency || !strings.Contains(string(a.body), "egress proxy refused") {
 		t.Errorf("without the egress proxy: status %d: %s", a.status, a.body)
 	}
-	id := s.call(t, http.MethodPost, "/responses", asking).decode(t).ID
-	awaitAsked(t, o.environment, 2) // so the first refusal is in the history of attempts
+	if r := s.call(t, http.MethodPost, "/responses", asking).decode(t); r.Status != "failed" {
+		t.Errorf("without the proxy of the environment: the run is %s", r.Status)
+	}
 	o.egress.Answer(nil)
 	o.environment.Answer(nil)
 	if r := s.call(t, http.MethodPost, "/responses", withTool).decode(t); r.Status != "completed" || o.mcp.Count("tools/call") != 1 {
 		t.Errorf("through the egress proxy: the run is %s", r.Status)
 	}
-	s.awaitEnd(t, id)
-	if r := s.call(t, http.MethodGet, "/responses/"+id, "").decode(t); r.Status != "completed" {
+	if r := s.call(t, http.MethodPost, "/responses", asking).decode(t); r.Status != "completed" {
 		t.Errorf("through the proxy of the environment: the run is %s", r.Status)
 	}
 	for peer, p := range map[string]*egresstest.Proxy{"egress proxy": o.egress, "proxy of the environment": o.environment} {
