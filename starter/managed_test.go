@@ -32,11 +32,18 @@ type managed struct {
 
 func newManaged(t *testing.T, change ...func(*Options)) *managed {
 	t.Helper()
+	return newManagedOn(t, store.Options{File: filepath.Join(t.TempDir(), "perdure.db")}, change...)
+}
+
+// newManagedOn is newManaged with another database.
+func newManagedOn(t *testing.T, database store.Options, change ...func(*Options)) *managed {
+	t.Helper()
 	o, log := newOptions(t)
 	o.Temporal = lazy(t, deadAddress(t), o.Logger)
 	m := &managed{log: log, keys: map[string]string{}, links: NewSignInLinks()}
 	ctx := t.Context()
-	m.store = must(store.Open(ctx, store.Options{File: filepath.Join(t.TempDir(), "perdure.db"), Sealer: o.Sealer, Logger: o.Logger}))
+	database.Sealer, database.Logger = o.Sealer, o.Logger
+	m.store = must(store.Open(ctx, database))
 	t.Cleanup(func() { m.store.Close() })
 	must(m.store.Migrate(ctx))
 	o.SignIn.Links = m.links
