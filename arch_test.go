@@ -31,7 +31,8 @@ var allowed = map[string][]string{
 	},
 
 	"internal/transcript": {"internal/blob", "internal/responses"},
-	"internal/store":      {"internal/connector", "internal/identity", "internal/secret"},
+	"internal/batch":      {"internal/responses"},
+	"internal/store":      {"internal/batch", "internal/connector", "internal/identity", "internal/secret"},
 	"internal/events":     {"internal/blob", "internal/secret"},
 	"internal/stream":     {"internal/blob", "internal/events", "internal/responses"},
 	"internal/model":      {"internal/responses", "internal/secret"},

@@ -33,6 +33,10 @@ const (
 	ActConnectorDelete     = "connector.delete"
 	ActGrantCreate         = "grant.create"
 	ActGrantDelete         = "grant.delete"
+	ActBatchCreate         = "batch.create"
+	ActBatchPause          = "batch.pause"
+	ActBatchResume         = "batch.resume"
+	ActBatchCancel         = "batch.cancel"
 )
 
 // entry is an event before it has an ID and a time.
