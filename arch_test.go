@@ -18,13 +18,14 @@ var allowed = map[string][]string{
 	"bench":       {anything},
 
 	"starter": {
-		"activities", "workflows", "internal/admission",
+		"activities", "contract", "workflows", "internal/admission",
 		"internal/blob", "internal/connection", "internal/connector", "internal/egress", "internal/events", "internal/identity",
 		"internal/mcpclient", "internal/model", "internal/oauth", "internal/payload", "internal/responses", "internal/secret",
 		"internal/signin", "internal/store", "internal/stream", "internal/transcript", "internal/webhook",
 	},
 	"worker":    {"activities", "workflows"},
-	"workflows": {"activities", "internal/blob", "internal/responses", "internal/transcript", "internal/webhook"},
+	"contract":  {"internal/responses"},
+	"workflows": {"activities", "contract", "internal/blob", "internal/responses", "internal/transcript", "internal/webhook"},
 	"activities": {
 		"internal/blob", "internal/connection", "internal/connector", "internal/events", "internal/identity", "internal/mcpclient",
 		"internal/model", "internal/payload", "internal/responses", "internal/secret", "internal/transcript", "internal/webhook",

@@ -56,10 +56,10 @@ func isAgentPath(r *http.Request) bool {
 
 // dialect is the one that a request is answered in.
 func (s *Starter) dialect(r *http.Request) responses.Dialect {
-	if isAgentPath(r) || s.Dialect == "" {
+	if isAgentPath(r) {
 		return responses.DialectAgent
 	}
-	return s.Dialect
+	return s.ownDialect()
 }
 
 // unmatched answers what no route wants: with 405 where another method would do, else with 404.
