@@ -96,7 +96,7 @@ func (in *ResponseInput) attributes(request contract.Request, status string) []t
 		attributes = append(attributes, Key.ValueSet(request.Key))
 	}
 	if request.Batch != "" {
-		attributes = append(attributes, Batch.ValueSet(request.Batch))
+		attributes = append(attributes, BatchID.ValueSet(request.Batch))
 	}
 	return attributes
 }

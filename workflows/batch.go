@@ -3,10 +3,8 @@ package workflows
 import (
 	"time"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"perdure/activities"
 	"perdure/internal/batch"
 )
 
@@ -20,7 +18,6 @@ type BatchInput struct {
 	Organization string `json:"organization"`
 	User         string `json:"user"`
 	Key          string `json:"key,omitempty"`
-	File         string `json:"file"` // with the lines
 	// Concurrency is how many lines may run at the same time.
 	Concurrency int `json:"concurrency"`
 	// Created and Deadline are when the completion window begins and ends.
@@ -81,6 +78,7 @@ func Batch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
 type batchRun struct {
 	in     BatchInput
 	status batch.Status // as far as this workflow has brought it
+	file   string       // with the lines
 	total  int
 	window window
 
@@ -92,7 +90,8 @@ type batchRun struct {
 	progress                      batch.Progress
 	seen                          BatchSeen
 
-	paused bool
+	paused   bool
+	controls int // how often a client has said what it wants
 	// ending is set when no more lines are to be begun before all were: the batch is cancelled, or its time is over.
 	ending batch.Status
 	// leaving is set when the history is full, and closing when this execution waits for no more lines.
@@ -124,13 +123,16 @@ func (b *batchRun) result() BatchResult { return BatchResult{Status: b.status, P
 
 // prepare looks at the batch's file, and at whether there is still such a batch.
 func (b *batchRun) prepare(ctx workflow.Context) error {
-	var begun activities.BatchBeginResult
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, batchOptions("look at the file")), activities.BatchBeginName,
-		activities.BatchBeginInput{Organization: b.in.Organization, BatchID: b.in.BatchID, Places: b.in.Limits.Places}).Get(ctx, &begun)
+	var begun BatchBeginResult
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, batchOptions("look at the file")), BatchBeginName,
+		BatchBeginInput{Organization: b.in.Organization, BatchID: b.in.BatchID, Places: b.in.Limits.Places}).Get(ctx, &begun)
 	if err != nil {
 		return err
 	}
-	b.status, b.total, b.progress.Total, b.paused = begun.Status, begun.Lines, begun.Lines, b.paused || begun.Paused
+	b.status, b.file, b.total, b.progress.Total = begun.Status, begun.File, begun.Lines, begun.Lines
+	if b.controls == 0 { // what a client has said meanwhile is newer
+		b.paused = begun.Paused
+	}
 	b.window.share = begun.Share
 	if b.status == batch.Cancelling {
 		b.stop(batch.Cancelled)
@@ -161,10 +163,10 @@ func (b *batchRun) work(ctx workflow.Context) {
 	collector.Wait(ctx)
 }
 
-// await is [workflow.Await] in a context that nobody cancels. It is false once a step has failed for good.
+// await is [workflow.Await]. It is false once a step has failed for good, and when the context is cancelled.
 func (b *batchRun) await(ctx workflow.Context, condition func() bool) bool {
-	b.fail(workflow.Await(ctx, func() bool { return b.fault != nil || condition() }))
-	return b.fault == nil
+	err := workflow.Await(ctx, func() bool { return b.fault != nil || condition() })
+	return err == nil && b.fault == nil
 }
 
 // fail keeps the first fault.

@@ -3,7 +3,6 @@ package workflows
 import (
 	"go.temporal.io/sdk/workflow"
 
-	"perdure/activities"
 	"perdure/internal/batch"
 )
 
@@ -29,12 +28,12 @@ func (b *batchRun) settled() bool { return b.last() && len(b.running) == 0 }
 
 // write writes the lines that follow, up to one, into the files. Those from begun on have never begun.
 func (b *batchRun) write(ctx workflow.Context, until, begun int) {
-	in := activities.BatchCollectInput{
-		Organization: b.in.Organization, BatchID: b.in.BatchID, From: b.collected + 1, Until: until, Begun: begun,
+	in := BatchCollectInput{
+		Organization: b.in.Organization, BatchID: b.in.BatchID, File: b.file, From: b.collected + 1, Until: until, Begun: begun,
 		Part: b.parts + 1, Before: b.progress, Ending: b.ending,
 	}
-	var out activities.BatchCollectResult
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, collectOptions(in)), activities.BatchCollectName, in).Get(ctx, &out)
+	var out BatchCollectResult
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, collectOptions(in)), BatchCollectName, in).Get(ctx, &out)
 	if err != nil {
 		b.fail(err)
 		return
@@ -49,14 +48,14 @@ func (b *batchRun) finish(ctx workflow.Context) error {
 		b.ended = min(b.total, b.collected+skippedSegment)
 		b.write(ctx, b.ended, b.next)
 	}
-	in := activities.BatchEndInput{Organization: b.in.Organization, BatchID: b.in.BatchID, Status: b.ending}
+	in := BatchEndInput{Organization: b.in.Organization, BatchID: b.in.BatchID, Status: b.ending}
 	switch {
 	case b.fault != nil:
 		in.Status = batch.Failed
 	case b.ending == "":
 		in.Status = batch.Completed
 	}
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, batchOptions("end the batch: "+string(in.Status))), activities.BatchEndName, in).Get(ctx, nil)
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, batchOptions("end the batch: "+string(in.Status))), BatchEndName, in).Get(ctx, nil)
 	if err == nil {
 		b.status = in.Status
 		err = b.fault

@@ -4,7 +4,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"perdure/activities"
 	"perdure/internal/batch"
 )
 
@@ -39,6 +38,7 @@ func (b *batchRun) listen(ctx, outside workflow.Context) {
 }
 
 func (b *batchRun) obey(ctx workflow.Context, c BatchControl) {
+	b.controls++
 	switch c {
 	case BatchPause:
 		b.paused = true
@@ -68,19 +68,34 @@ func (b *batchRun) expire(ctx workflow.Context) {
 	}
 }
 
-// askShare asks, again and again, how many of the organization's places the batch may have.
+// askShare asks, again and again, how many of the organization's places the batch may have, and whether it was paused or cancelled: the
+// database has it even if the signal was lost.
 func (b *batchRun) askShare(ctx workflow.Context) {
-	for workflow.Sleep(ctx, shareEvery) == nil {
-		if !b.await(ctx, func() bool { return !b.paused }) || b.last() {
+	for {
+		wait := shareEvery
+		if b.paused {
+			wait = shareEveryPaused
+		}
+		if workflow.Sleep(ctx, wait) != nil || b.last() || b.fault != nil {
 			return
 		}
-		var share activities.BatchShareResult
-		err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, batchOptions("ask for places")), activities.BatchShareName,
-			activities.BatchShareInput{Organization: b.in.Organization, BatchID: b.in.BatchID, Places: b.in.Limits.Places}).Get(ctx, &share)
+		var share BatchShareResult
+		controls := b.controls
+		err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, batchOptions("ask for places")), BatchShareName,
+			BatchShareInput{Organization: b.in.Organization, BatchID: b.in.BatchID, Places: b.in.Limits.Places}).Get(ctx, &share)
 		if temporal.IsCanceledError(err) {
 			return
 		}
-		b.fail(err)
+		if err != nil {
+			b.fail(err)
+			return
+		}
 		b.window.share = share.Share
+		if share.Cancelled {
+			b.stop(batch.Cancelled)
+		}
+		if controls == b.controls { // else the signal is newer
+			b.paused = share.Paused
+		}
 	}
 }

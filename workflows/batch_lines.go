@@ -8,7 +8,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"perdure/activities"
 	"perdure/contract"
 	"perdure/internal/batch"
 	"perdure/internal/responses"
@@ -28,7 +27,7 @@ func (b *batchRun) run(ctx workflow.Context, number int) {
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, b.lineOptions(ctx, number)), ResponseName, contract.ResponseInput{
 		Request: contract.Request{
 			Organization: b.in.Organization, User: b.in.User, Key: b.in.Key, Batch: b.in.BatchID,
-			Line: &contract.Line{File: b.in.File, Number: number},
+			Line: &contract.Line{File: b.file, Number: number},
 		},
 	})
 	err := child.GetChildWorkflowExecution().Get(ctx, nil)
@@ -109,9 +108,9 @@ func (b *batchRun) strays() []int {
 func (b *batchRun) awaitStrays(ctx workflow.Context) {
 	var strays []int
 	for b.await(ctx, func() bool { strays = b.strays(); return len(strays) > 0 }) {
-		var some activities.BatchAwaitResult
-		err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, awaitOptions(strays)), activities.BatchAwaitName,
-			activities.BatchAwaitInput{BatchID: b.in.BatchID, Lines: strays}).Get(ctx, &some)
+		var some BatchAwaitResult
+		err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, awaitOptions(strays)), BatchAwaitName,
+			BatchAwaitInput{BatchID: b.in.BatchID, Lines: strays}).Get(ctx, &some)
 		if temporal.IsCanceledError(err) {
 			return
 		}
@@ -124,7 +123,7 @@ func (b *batchRun) awaitStrays(ctx workflow.Context) {
 
 // cancelLines cancels the lines under way once the batch is to end before they do.
 func (b *batchRun) cancelLines(ctx workflow.Context, cancel workflow.CancelFunc) {
-	if !b.await(ctx, func() bool { return b.ending != "" }) {
+	if workflow.Await(ctx, func() bool { return b.ending != "" || b.fault != nil }) != nil {
 		return
 	}
 	cancel()

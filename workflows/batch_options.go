@@ -6,8 +6,6 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
-
-	"perdure/activities"
 )
 
 const (
@@ -16,7 +14,8 @@ const (
 	// skippedSegment is how many lines that never ran are written at once.
 	skippedSegment = 2_000
 	// shareEvery is how often a batch asks for its share of the organization's places.
-	shareEvery = 15 * time.Second
+	shareEvery       = 15 * time.Second
+	shareEveryPaused = time.Minute
 	// drainPatience is how long an execution that is about to stop waits for its lines.
 	drainPatience = 5 * time.Second
 	// eventsOfLine is how many events a line brings at the most: three of its own, and two workflow tasks.
@@ -44,7 +43,7 @@ func batchOptions(summary string) workflow.ActivityOptions {
 // batchHeartbeat is how long a step of a batch may be silent before another worker begins it anew.
 const batchHeartbeat = 15 * time.Second
 
-func collectOptions(in activities.BatchCollectInput) workflow.ActivityOptions {
+func collectOptions(in BatchCollectInput) workflow.ActivityOptions {
 	o := stepOptions(fmt.Sprintf("write lines %d to %d", in.From, in.Until), 10*time.Minute)
 	o.HeartbeatTimeout = batchHeartbeat
 	return o

@@ -89,9 +89,11 @@ func (p BatchProgress) text() string {
 }
 
 // Summary says in a line what a batch is.
-func (in *BatchInput) Summary() string { return fmt.Sprintf("batch of %s · %s", in.Organization, in.File) }
+func (in *BatchInput) Summary() string { return "batch of " + in.User + " · " + in.Organization }
 
-func lineSummary(batchID string, number int) string { return fmt.Sprintf("line %d of %s", number, batchID) }
+func lineSummary(batchID string, number int) string {
+	return fmt.Sprintf("line %d of %s", number, batchID)
+}
 
 // publish shows how the batch ended.
 func (b *batchRun) publish(ctx workflow.Context) {

@@ -30,7 +30,7 @@ var (
 	Status       = contract.Status
 	Stored       = contract.Stored
 	Created      = contract.Created
-	Batch        = contract.Batch
+	BatchID      = contract.Batch
 )
 
 // MemoResponse is the member of a run's memo that has the response as it was when the run began, without output: a [blob.Value] of a

@@ -51,6 +51,8 @@ type Batch struct {
 	OutputFile string
 	ErrorFile  string
 	Window     time.Duration // in which it is to be done, counted from Created
+	// OutputAge is how long the files are kept after that.
+	OutputAge time.Duration
 	// Concurrency is how many lines may run at the same time, if the organization has room for as many.
 	Concurrency int
 	Metadata    map[string]string

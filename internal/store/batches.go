@@ -28,9 +28,10 @@ func (s *Store) AddBatch(ctx context.Context, by identity.Actor, b batch.Batch, 
 	}
 	return s.write(ctx, "add the batch", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO batches (id, organization, member, key_name, endpoint, input_file, output_file, error_file,
-			time_window, concurrency, metadata, retry_of, fingerprint, status, paused, started, created, lines_total, lines_done, progress, problems)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 0, 0, $18, '[]')`,
-			b.ID, by.Organization, b.User, b.Key, b.Endpoint, b.InputFile, b.OutputFile, b.ErrorFile, int64(b.Window/time.Second), b.Concurrency,
+			time_window, output_age, concurrency, metadata, retry_of, fingerprint, status, paused, started, created, lines_total, lines_done, progress, problems)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, 0, $19, '[]')`,
+			b.ID, by.Organization, b.User, b.Key, b.Endpoint, b.InputFile, b.OutputFile, b.ErrorFile, int64(b.Window/time.Second),
+			int64(b.OutputAge/time.Second), b.Concurrency,
 			string(metadata), b.RetryOf, b.Fingerprint, string(b.Status), b.Paused, b.Started, micros(b.Times.Created), string(progress))
 		if err != nil {
 			return err
@@ -56,7 +57,7 @@ func (s *Store) AddBatch(ctx context.Context, by identity.Actor, b batch.Batch, 
 // underWay are the statuses of batches for which something is still to be done.
 const underWay = `'validating', 'in_progress', 'finalizing', 'cancelling'`
 
-const batchColumns = `id, organization, member, key_name, endpoint, input_file, output_file, error_file, time_window, concurrency, metadata,
+const batchColumns = `id, organization, member, key_name, endpoint, input_file, output_file, error_file, time_window, output_age, concurrency, metadata,
 	retry_of, fingerprint, status, paused, started, created, in_progress, finalizing, completed, failed, expired, cancelling, cancelled,
 	lines_total, progress, problems`
 
@@ -114,16 +115,17 @@ func (s *Store) RemoveBatch(ctx context.Context, organization, id string) error 
 
 func scanBatch(from row) (batch.Batch, error) {
 	var b batch.Batch
-	var window, created, total int64
+	var window, age, created, total int64
 	var metadata, progress, problems, status string
 	var times [7]sql.NullInt64
-	err := from.Scan(&b.ID, &b.Organization, &b.User, &b.Key, &b.Endpoint, &b.InputFile, &b.OutputFile, &b.ErrorFile, &window, &b.Concurrency,
+	err := from.Scan(&b.ID, &b.Organization, &b.User, &b.Key, &b.Endpoint, &b.InputFile, &b.OutputFile, &b.ErrorFile, &window, &age,
+		&b.Concurrency,
 		&metadata, &b.RetryOf, &b.Fingerprint, &status, &b.Paused, &b.Started, &created,
 		&times[0], &times[1], &times[2], &times[3], &times[4], &times[5], &times[6], &total, &progress, &problems)
 	if err != nil {
 		return batch.Batch{}, err
 	}
-	b.Window, b.Status = time.Duration(window)*time.Second, batch.Status(status)
+	b.Window, b.OutputAge, b.Status = time.Duration(window)*time.Second, time.Duration(age)*time.Second, batch.Status(status)
 	b.Times = batch.Times{
 		Created: fromMicros(created), InProgress: fromMaybe(times[0]), Finalizing: fromMaybe(times[1]), Completed: fromMaybe(times[2]),
 		Failed: fromMaybe(times[3]), Expired: fromMaybe(times[4]), Cancelling: fromMaybe(times[5]), Cancelled: fromMaybe(times[6]),

@@ -9,6 +9,7 @@ CREATE TABLE batches (
     output_file   TEXT    NOT NULL,
     error_file    TEXT    NOT NULL,
     time_window   BIGINT  NOT NULL, -- seconds
+    output_age    BIGINT  NOT NULL, -- seconds
     concurrency   BIGINT  NOT NULL,
     metadata      TEXT    NOT NULL, -- JSON
     retry_of      TEXT    NOT NULL, -- empty: it is no retry
