@@ -20,7 +20,7 @@ var allowed = map[string][]string{
 	"starter": {
 		"activities", "workflows", "internal/admission",
 		"internal/blob", "internal/connection", "internal/connector", "internal/egress", "internal/events", "internal/identity",
-		"internal/mcpclient", "internal/model", "internal/oauth", "internal/payload", "internal/responses", "internal/secret",
+		"internal/mcpclient", "internal/model", "internal/oauth", "internal/page", "internal/payload", "internal/responses", "internal/secret",
 		"internal/signin", "internal/store", "internal/stream", "internal/transcript", "internal/webhook",
 	},
 	"worker":    {"activities", "workflows"},
@@ -51,11 +51,16 @@ var allowed = map[string][]string{
 	"internal/demo":        {},
 	"internal/egress":      {"internal/secret"},
 	"internal/identity":    {"internal/secret"},
+	"internal/page":        {},
 	"internal/payload":     {"internal/blob", "internal/secret"},
 	"internal/responses":   {},
 	"internal/secret":      {},
 	"internal/signin":      {"internal/identity", "internal/secret"},
 	"internal/temporaldev": {},
+	"internal/ui": {
+		"starter", "internal/connection", "internal/connector", "internal/identity", "internal/page", "internal/responses", "internal/secret",
+		"internal/store",
+	},
 
 	// From outside: what tests of the built programs need in code of ours are wire types and doubles, in their test files.
 	"internal/e2e": {},

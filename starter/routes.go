@@ -17,6 +17,9 @@ func (s *Starter) routes() http.Handler {
 		s.managedRoutes(mux.Handle)
 		s.browserRoutes(mux.Handle)
 		mux.Handle("GET /openapi.yaml", s.handle(s.getOpenAPI))
+		if s.Pages != nil {
+			s.Pages(s, mux.Handle)
+		}
 	}
 	mux.Handle("GET /healthz", s.handle(s.healthy))
 	mux.Handle("GET /readyz", s.handle(s.ready))

@@ -30,7 +30,7 @@ import (
 )
 
 // Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, Eager,
-// Codec, Connections and SignIn.
+// Codec, Connections, SignIn and Pages.
 type Options struct {
 	Temporal client.Client
 	// Eager is set where a worker shares the client: a run's first step then starts without a round trip through the server's queues.
@@ -49,7 +49,9 @@ type Options struct {
 	// KeyLimits are those of the keys and sessions of the database.
 	KeyLimits identity.Limits
 	SignIn    SignIn
-	Network   egress.NetworkPolicy
+	// Pages are what people see in a browser; nil: there are none. They need Connections.
+	Pages   Pages
+	Network egress.NetworkPolicy
 	// Retry returns the retry policy of the MCP servers of an origin.
 	Retry  func(origin string) activities.RetryPolicy
 	Limits Limits

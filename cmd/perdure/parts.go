@@ -24,6 +24,7 @@ import (
 	"perdure/internal/payload"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
+	"perdure/internal/ui"
 	"perdure/starter"
 	"perdure/worker"
 	"perdure/workflows"
@@ -252,6 +253,7 @@ func starterOptions(c config.Config, temporal client.Client, log *events.Log, bl
 			RequestsPerMinute: c.Limits.RequestsPerMinute, RequestBurst: c.Limits.RequestBurst, ConcurrentRuns: c.Limits.ConcurrentRuns,
 		},
 		SignIn: signIn,
+		Pages:  ui.Pages(ui.Options{TemporalUI: c.Temporal.UIURL, Namespace: namespaceOf(c.Temporal)}),
 		Limits: starterLimits(c), Logger: logger,
 	}, err
 }
