@@ -19,15 +19,16 @@ var allowed = map[string][]string{
 
 	"starter": {
 		"activities", "workflows", "internal/admission",
-		"internal/blob", "internal/connection", "internal/connector", "internal/egress", "internal/events", "internal/identity",
-		"internal/mcpclient", "internal/model", "internal/oauth", "internal/page", "internal/payload", "internal/responses", "internal/secret",
+		"internal/blob", "internal/connection", "internal/connector", "internal/egress", "internal/events", "internal/file",
+		"internal/identity", "internal/mcpclient", "internal/model", "internal/oauth", "internal/page", "internal/payload",
+		"internal/responses", "internal/secret",
 		"internal/signin", "internal/store", "internal/stream", "internal/transcript", "internal/webhook",
 	},
 	"worker":    {"activities", "workflows"},
 	"workflows": {"activities", "internal/blob", "internal/responses", "internal/transcript", "internal/webhook"},
 	"activities": {
-		"internal/blob", "internal/connection", "internal/connector", "internal/events", "internal/identity", "internal/mcpclient",
-		"internal/model", "internal/payload", "internal/responses", "internal/secret", "internal/transcript", "internal/webhook",
+		"internal/blob", "internal/connection", "internal/connector", "internal/events", "internal/file", "internal/identity",
+		"internal/mcpclient", "internal/model", "internal/payload", "internal/responses", "internal/secret", "internal/transcript", "internal/webhook",
 	},
 
 	"internal/transcript": {"internal/blob", "internal/responses"},
@@ -50,6 +51,7 @@ var allowed = map[string][]string{
 	"internal/connector":   {"internal/identity", "internal/secret"},
 	"internal/demo":        {},
 	"internal/egress":      {"internal/secret"},
+	"internal/file":        {"internal/blob", "internal/identity", "internal/secret", "internal/store"},
 	"internal/identity":    {"internal/secret"},
 	"internal/page":        {},
 	"internal/payload":     {"internal/blob", "internal/secret"},

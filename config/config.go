@@ -26,6 +26,7 @@ type Config struct {
 	Data     Data     `mapstructure:"data"`
 	Database Database `mapstructure:"database"`
 	Blobs    Blobs    `mapstructure:"blobs"`
+	Files    Files    `mapstructure:"files"`
 	Secrets  Secrets  `mapstructure:"secrets"`
 
 	Encryption Encryption `mapstructure:"encryption"`
@@ -237,6 +238,7 @@ func Default() Config {
 		Temporal: Temporal{TaskQueue: "perdure"},
 		Events:   Events{MaxAge: 24 * time.Hour, Replicas: 1},
 		Blobs:    Blobs{SweepEvery: 6 * time.Hour, SweepGrace: 24 * time.Hour},
+		Files:    Files{MaxSize: 512 * MiB, MaxLines: 200_000, ExpireAfter: 30 * 24 * time.Hour},
 		Database: Database{MaxConnections: 16, MaxIdleConnections: 4},
 		MCP:      MCP{Retry: "safe"},
 		Limits: Limits{

@@ -198,6 +198,7 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Stores, sealer 
 	steps, err := activities.New(activities.Options{
 		Events: log, Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger, Webhooks: webhooks,
 		Connections:    connections,
+		Files:          newFiles(c, blobs, sealer, connections, logger),
 		Payloads:       payload.NewDataConverter(newPayloads(c.Encryption, sealer, blobs).codec),
 		HeartbeatEvery: heartbeatEvery(c.Limits.Model.Heartbeat),
 		ModelTimeout:   c.Limits.Model.Timeout,

@@ -33,6 +33,8 @@ const (
 	ActConnectorDelete     = "connector.delete"
 	ActGrantCreate         = "grant.create"
 	ActGrantDelete         = "grant.delete"
+	ActFileCreate          = "file.create"
+	ActFileDelete          = "file.delete"
 )
 
 // entry is an event before it has an ID and a time.
