@@ -18,17 +18,18 @@ var allowed = map[string][]string{
 	"bench":       {anything},
 
 	"starter": {
-		"activities", "contract", "workflows", "internal/admission",
-		"internal/blob", "internal/connection", "internal/connector", "internal/egress", "internal/events", "internal/identity",
-		"internal/mcpclient", "internal/model", "internal/oauth", "internal/payload", "internal/responses", "internal/secret",
+		"activities", "contract", "workflows", "internal/admission", "internal/batch",
+		"internal/blob", "internal/connection", "internal/connector", "internal/egress", "internal/events", "internal/file",
+		"internal/identity", "internal/mcpclient", "internal/model", "internal/oauth", "internal/page", "internal/payload",
+		"internal/responses", "internal/secret",
 		"internal/signin", "internal/store", "internal/stream", "internal/transcript", "internal/webhook",
 	},
 	"worker":    {"activities", "workflows"},
 	"contract":  {"internal/responses"},
-	"workflows": {"activities", "contract", "internal/blob", "internal/responses", "internal/transcript", "internal/webhook"},
+	"workflows": {"activities", "contract", "internal/batch", "internal/blob", "internal/responses", "internal/transcript", "internal/webhook"},
 	"activities": {
-		"internal/blob", "internal/connection", "internal/connector", "internal/events", "internal/identity", "internal/mcpclient",
-		"internal/model", "internal/payload", "internal/responses", "internal/secret", "internal/transcript", "internal/webhook",
+		"internal/blob", "internal/connection", "internal/connector", "internal/events", "internal/file", "internal/identity",
+		"internal/mcpclient", "internal/model", "internal/payload", "internal/responses", "internal/secret", "internal/transcript", "internal/webhook",
 	},
 
 	"internal/transcript": {"internal/blob", "internal/responses"},
@@ -52,12 +53,18 @@ var allowed = map[string][]string{
 	"internal/connector":   {"internal/identity", "internal/secret"},
 	"internal/demo":        {},
 	"internal/egress":      {"internal/secret"},
+	"internal/file":        {"internal/blob", "internal/identity", "internal/secret", "internal/store"},
 	"internal/identity":    {"internal/secret"},
+	"internal/page":        {},
 	"internal/payload":     {"internal/blob", "internal/secret"},
 	"internal/responses":   {},
 	"internal/secret":      {},
 	"internal/signin":      {"internal/identity", "internal/secret"},
 	"internal/temporaldev": {},
+	"internal/ui": {
+		"starter", "internal/connection", "internal/connector", "internal/identity", "internal/page", "internal/responses", "internal/secret",
+		"internal/store",
+	},
 
 	// From outside: what tests of the built programs need in code of ours are wire types and doubles, in their test files.
 	"internal/e2e": {},

@@ -191,7 +191,7 @@ func (s *Starter) takeRun(ctx context.Context, who identity.Principal, id string
 // went on as a new execution, only the last one is running.
 func (k *Intake) countRuns(ctx context.Context, who identity.Principal, before time.Time) (int, error) {
 	query := fmt.Sprintf("WorkflowType = '%s' AND TaskQueue = '%s' AND %s = '%s' AND ExecutionStatus = 'Running' AND %s IS NULL AND %s < '%s'",
-		workflows.ResponseName, k.TaskQueue, workflows.Key.GetName(), who.Key, workflows.Batch.GetName(), workflows.Created.GetName(), before.UTC().Format(time.RFC3339Nano))
+		workflows.ResponseName, k.TaskQueue, workflows.Key.GetName(), who.Key, workflows.BatchID.GetName(), workflows.Created.GetName(), before.UTC().Format(time.RFC3339Nano))
 	counted, err := k.Temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: k.Namespace, Query: query})
 	return int(counted.GetCount()), err
 }

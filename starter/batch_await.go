@@ -85,4 +85,3 @@ func (k *Intake) awaitLine(ctx context.Context, batchID string, line int) (workf
 		}
 	}
 }
-

@@ -29,8 +29,8 @@ type expiresAfter struct {
 	Seconds int64  `json:"seconds"`
 }
 
-// givenRetry is the same for a retry, which has its file and its endpoint.
-type givenRetry struct {
+// givenBatchRetry is the same for a retry, which has its file and its endpoint.
+type givenBatchRetry struct {
 	CompletionWindow string            `json:"completion_window"`
 	Metadata         map[string]string `json:"metadata"`
 	Concurrency      *int              `json:"concurrency"`
@@ -68,7 +68,7 @@ func decodeBatch(body []byte, l BatchLimits) (givenBatch, error) {
 
 // decodeRetry reads the body of a retry, which may be empty. What it does not say is as it was in the batch before.
 func decodeRetry(body []byte, of *batch.Batch, l BatchLimits) (givenBatch, error) {
-	var r givenRetry
+	var r givenBatchRetry
 	if len(bytes.TrimSpace(body)) > 0 {
 		if err := responses.DecodeStrict(body, &r); err != nil {
 			return givenBatch{}, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -72,9 +71,6 @@ func (k *Intake) BatchBegin(ctx context.Context, in workflows.BatchBeginInput) (
 	out.Share, err = k.share(ctx, in.Organization, in.BatchID, in.Places)
 	return out, err
 }
-
-
-
 
 // beginFiles makes the files of a batch, which the batch holds, and holds the one with its requests. It may be repeated.
 func (k *Intake) beginFiles(ctx context.Context, b *batch.Batch) error {

@@ -147,15 +147,15 @@ func TestCodecOfTheCLI(t *testing.T) {
 	}
 }
 
-// page is a page of some origin in a browser, which sends what Temporal's Web UI sends and keeps to the browser's rules.
-type page struct {
+// tab is a page of some origin in a browser, which sends what Temporal's Web UI sends and keeps to the browser's rules.
+type tab struct {
 	origin  string
 	cookies bool // "include cross-origin credentials"
 	browser *http.Client
 }
 
 // fetch returns what the page gets to see: nothing, where the browser withholds it.
-func (p page) fetch(t *testing.T, endpoint, body string) (status int, answer string, shown bool) {
+func (p tab) fetch(t *testing.T, endpoint, body string) (status int, answer string, shown bool) {
 	t.Helper()
 	target := endpoint + "/decode?preserveStorageRefs=true"
 	ask, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, target, nil)
@@ -204,7 +204,7 @@ func varies(h http.Header) bool {
 	return strings.Contains(strings.Join(h.Values("Vary"), ","), "Origin")
 }
 
-func (p page) mayRead(h http.Header) bool {
+func (p tab) mayRead(h http.Header) bool {
 	return h.Get("Access-Control-Allow-Origin") == p.origin && (!p.cookies || h.Get("Access-Control-Allow-Credentials") == "true")
 }
 
@@ -233,7 +233,7 @@ func TestCodecOfTheWebUI(t *testing.T) {
 	t.Parallel()
 	r := newCodecRig(t)
 	browser := newBrowser(t)
-	webUI := page{origin: webUIOrigin, cookies: true, browser: browser}
+	webUI := tab{origin: webUIOrigin, cookies: true, browser: browser}
 	status, body, shown := webUI.fetch(t, r.url+"/codec", r.body())
 	if status != http.StatusUnauthorized || !shown || strings.Contains(body, "canary") {
 		t.Errorf("before the sign-in: HTTP %d, shown: %v, with %s", status, shown, body)
@@ -256,7 +256,7 @@ func TestCodecOfTheWebUI(t *testing.T) {
 	awaitLog(t, r.log, "by=session")
 
 	// The same browser shows it to no other page, and to none that does without cookies.
-	for name, other := range map[string]page{
+	for name, other := range map[string]tab{
 		"another port":   {origin: "http://127.0.0.1:8234", cookies: true, browser: browser},
 		"another scheme": {origin: "https://127.0.0.1:8233", cookies: true, browser: browser},
 		"another site":   {origin: "https://evil.example", cookies: true, browser: browser},

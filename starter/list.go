@@ -127,7 +127,7 @@ func pageSum(token []byte, query string) uint32 {
 // listFilters are the parameters that narrow a list to one value of a search attribute.
 var listFilters = map[string]string{
 	"model": workflows.Model.GetName(), "user": workflows.User.GetName(), "server_label": workflows.Servers.GetName(),
-	"batch": workflows.Batch.GetName(),
+	"batch": workflows.BatchID.GetName(),
 }
 
 // listQuery translates the parameters of a list into a query of visibility.

@@ -28,6 +28,7 @@ const (
 func (k *Intake) Register(r worker.Registry) {
 	r.RegisterActivityWithOptions(k.Accept, activity.RegisterOptions{Name: workflows.AcceptName})
 	r.RegisterActivityWithOptions(k.Render, activity.RegisterOptions{Name: workflows.RenderName})
+	k.registerBatches(r)
 }
 
 // Accept is the first step of a run that began with a request: it does what the API does before it starts one. Its error for a request

@@ -17,6 +17,9 @@ func (s *Starter) routes() http.Handler {
 		s.managedRoutes(mux.Handle)
 		s.browserRoutes(mux.Handle)
 		mux.Handle("GET /openapi.yaml", s.handle(s.getOpenAPI))
+		if s.Pages != nil {
+			s.Pages(s, mux.Handle)
+		}
 	}
 	mux.Handle("GET /healthz", s.handle(s.healthy))
 	mux.Handle("GET /readyz", s.handle(s.ready))
@@ -37,6 +40,7 @@ func (s *Starter) tenantRoutes(handle func(pattern string, h http.Handler)) {
 		handle("POST "+base+"/{id}/cancel", s.durable(s.cancelResponse))
 		handle("GET "+base+"/{id}/input_items", s.durable(s.listInputItems))
 	}
+	s.batchRoutes(handle)
 	handle("POST /v1/conversations", s.durable(s.createConversation))
 	handle("GET /v1/conversations/{id}", s.durable(s.getConversation))
 	handle("POST /v1/conversations/{id}", s.durable(s.updateConversation))

@@ -74,11 +74,3 @@ func (s *Starter) signOut(w http.ResponseWriter, r *http.Request) error {
 	http.Redirect(w, r, signInPath+"?signed_out=1", http.StatusSeeOther)
 	return nil
 }
-
-// localPath is a path of ours to go on with, whatever a link says: browsers take // and /\ for another host.
-func localPath(path string) string {
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") {
-		return "/"
-	}
-	return path
-}

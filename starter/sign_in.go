@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"perdure/internal/identity"
+	"perdure/internal/page"
 	"perdure/internal/secret"
 	"perdure/internal/signin"
 	"perdure/internal/store"
@@ -43,7 +44,7 @@ func (s *Starter) signIn(w http.ResponseWriter, r *http.Request) error {
 			Remedy: "Open the sign-in link that \"perdure dev\" printed when it started, or set auth.oidc in the configuration.",
 		})
 	}
-	address, pending, err := s.SignIn.OIDC.Begin(r.Context(), localPath(r.URL.Query().Get("return")), time.Now())
+	address, pending, err := s.SignIn.OIDC.Begin(r.Context(), page.LocalPath(r.URL.Query().Get("return")), time.Now())
 	if err != nil {
 		return s.showSignInError(w, r, err)
 	}
@@ -86,7 +87,7 @@ func (s *Starter) signInCallback(w http.ResponseWriter, r *http.Request) error {
 	if err := s.startSession(w, r, user.Organization, user.ID); err != nil {
 		return err
 	}
-	http.Redirect(w, r, localPath(pending.Return), http.StatusSeeOther)
+	http.Redirect(w, r, page.LocalPath(pending.Return), http.StatusSeeOther)
 	return nil
 }
 

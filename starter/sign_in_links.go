@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"perdure/internal/identity"
+	"perdure/internal/page"
 	"perdure/internal/secret"
 )
 
@@ -71,6 +72,6 @@ func (s *Starter) useLink(w http.ResponseWriter, r *http.Request) error {
 	if err := s.startSession(w, r, link.organization, link.user); err != nil {
 		return err
 	}
-	http.Redirect(w, r, localPath(r.URL.Query().Get("return")), http.StatusSeeOther)
+	http.Redirect(w, r, page.LocalPath(r.URL.Query().Get("return")), http.StatusSeeOther)
 	return nil
 }

@@ -50,17 +50,6 @@ func TestSignInLink(t *testing.T) {
 	m.newBrowser().send(t, http.MethodGet, "/v1/me", "", "Cookie", browserCookie+"="+token).want(t, http.StatusUnauthorized, "session has ended")
 }
 
-func TestLocalPath(t *testing.T) {
-	t.Parallel()
-	for path, want := range map[string]string{
-		"/a?b=c": "/a?b=c", "": "/", "//evil.example": "/", "/\\evil.example": "/", "https://evil.example": "/", "/\t/evil.example": "/",
-	} {
-		if got := localPath(path); got != want {
-			t.Errorf("%q leads to %q, want %q", path, got, want)
-		}
-	}
-}
-
 // issuer is an OpenID Connect provider that signs in whoever its claims say.
 type issuer struct {
 	*httptest.Server

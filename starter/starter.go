@@ -21,6 +21,7 @@ import (
 	"perdure/internal/connection"
 	"perdure/internal/egress"
 	"perdure/internal/events"
+	"perdure/internal/file"
 	"perdure/internal/identity"
 	"perdure/internal/model"
 	"perdure/internal/responses"
@@ -29,7 +30,7 @@ import (
 )
 
 // Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, Eager,
-// Codec, Connections, Line and SignIn.
+// Codec, Connections, Line, Files, SignIn and Pages.
 type Options struct {
 	Temporal client.Client
 	// Eager is set where a worker shares the client: a run's first step then starts without a round trip through the server's queues.
@@ -48,7 +49,9 @@ type Options struct {
 	// KeyLimits are those of the keys and sessions of the database.
 	KeyLimits identity.Limits
 	SignIn    SignIn
-	Network   egress.NetworkPolicy
+	// Pages are what people see in a browser; nil: there are none. They need Connections.
+	Pages   Pages
+	Network egress.NetworkPolicy
 	// Retry returns the retry policy of the MCP servers of an origin.
 	Retry  func(origin string) activities.RetryPolicy
 	Limits Limits
@@ -60,6 +63,8 @@ type Options struct {
 	// Line returns the body of the request that a line of an organization's file holds, counted from 1, for runs that were asked for so.
 	// Without it there are no files.
 	Line func(ctx context.Context, organization, file string, number int) (body []byte, err error)
+	// Files are what batches are made of; without them, which need a database, there are no batches.
+	Files *file.Service
 	// Codec is the endpoint at which operators have payloads decrypted; optional.
 	Codec Codec
 	// EventAge is how long the event log keeps events.
@@ -76,6 +81,7 @@ type Limits struct {
 	// MaxStepsCap is the most that a request may name.
 	MaxStepsCap int
 	Run         workflows.Limits
+	Batch       BatchLimits
 	// OpenRequests is how many requests of one key are answered at the same time, BodyMemory how many bytes of bodies there are in
 	// memory, of which one key may have half, and ConcurrentStarts how many starts Temporal is asked for at once, likewise. What is 0
 	// has no limit.

@@ -24,6 +24,7 @@ import (
 	"perdure/internal/payload"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
+	"perdure/internal/ui"
 	"perdure/starter"
 	"perdure/worker"
 	"perdure/workflows"
@@ -197,6 +198,7 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Stores, sealer 
 	steps, err := activities.New(activities.Options{
 		Events: log, Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger, Webhooks: webhooks,
 		Connections:    connections,
+		Files:          newFiles(c, blobs, sealer, connections, logger),
 		Payloads:       payload.NewDataConverter(newPayloads(c.Encryption, sealer, blobs).codec),
 		HeartbeatEvery: heartbeatEvery(c.Limits.Model.Heartbeat),
 		ModelTimeout:   c.Limits.Model.Timeout,
@@ -229,13 +231,14 @@ func workerOptions(c config.Config, logger *slog.Logger) (worker.Options, error)
 // intakeOptions are those of a starter that are not about HTTP.
 func intakeOptions(c config.Config, temporal client.Client, blobs *blob.Stores, sealer *secret.Sealer, catalog *model.Catalog, connections *connection.Service, logger *slog.Logger) (starter.Options, error) {
 	retry, err := retryPolicies(c.MCP)
+	files := newFiles(c, blobs, sealer, connections, logger)
 	return starter.Options{
 		Temporal: temporal, Namespace: namespaceOf(c.Temporal), TaskQueue: c.Temporal.TaskQueue,
 		Webhooks: subscriptions(c.Webhooks).For,
 		Dialect:  responses.Dialect(c.API.Dialect),
 		Payloads: payload.NewDataConverter(newPayloads(c.Encryption, sealer, blobs).codec),
 		Blobs:    blobs, Sealer: sealer, Catalog: catalog, Network: c.Network.Policy(), Retry: retry, Connections: connections,
-		Limits: starterLimits(c), Logger: logger,
+		Files: files, Line: requestLine(files), Limits: starterLimits(c), Logger: logger,
 	}, err
 }
 
@@ -254,6 +257,7 @@ func starterOptions(c config.Config, temporal client.Client, log *events.Log, bl
 	o.KeyLimits = identity.Limits{
 		RequestsPerMinute: c.Limits.RequestsPerMinute, RequestBurst: c.Limits.RequestBurst, ConcurrentRuns: c.Limits.ConcurrentRuns,
 	}
+	o.Pages = ui.Pages(ui.Options{TemporalUI: c.Temporal.UIURL, Namespace: namespaceOf(c.Temporal)})
 	o.SignIn, err = signInOptions(c)
 	return o, err
 }
@@ -272,6 +276,7 @@ func starterLimits(c config.Config) starter.Limits {
 		BodyMemory:        int64(c.HTTP.BodyMemory),
 		ConcurrentStarts:  c.HTTP.ConcurrentStarts,
 		ToolOutput:        int(c.Limits.ToolOutputToModel),
+		Batch:             batchLimits(c),
 		Run: workflows.Limits{
 			Tools:                  c.Limits.Tools,
 			ParallelCalls:          c.Limits.ParallelCalls,

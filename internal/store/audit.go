@@ -37,6 +37,8 @@ const (
 	ActBatchPause          = "batch.pause"
 	ActBatchResume         = "batch.resume"
 	ActBatchCancel         = "batch.cancel"
+	ActFileCreate          = "file.create"
+	ActFileDelete          = "file.delete"
 )
 
 // entry is an event before it has an ID and a time.

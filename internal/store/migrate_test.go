@@ -14,7 +14,7 @@ import (
 	"perdure/internal/store"
 )
 
-const migrations = 3
+const migrations = 4
 
 func TestMigrate(t *testing.T) {
 	t.Parallel()
