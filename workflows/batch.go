@@ -196,11 +196,11 @@ func (b *batchRun) drain(ctx workflow.Context) {
 	if b.last() {
 		b.await(ctx, func() bool { return len(b.running) == 0 || b.full(ctx) })
 	}
-	if len(b.running) > 0 && b.fault == nil {
-		_, err := workflow.AwaitWithTimeout(ctx, drainPatience, func() bool { return len(b.running) == 0 || b.fault != nil })
+	if len(b.running) > 0 {
+		_, err := workflow.AwaitWithTimeout(ctx, drainPatience, func() bool { return len(b.running) == 0 })
 		b.fail(err)
 		// Of a line that the server has not begun yet, nobody could tell whether it ever will.
-		b.await(ctx, func() bool { return b.starting == 0 })
+		b.fail(workflow.Await(ctx, func() bool { return b.starting == 0 }))
 	}
 	b.closing = true
 }
