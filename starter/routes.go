@@ -16,6 +16,9 @@ func (s *Starter) routes() http.Handler {
 	if s.Store != nil {
 		s.managedRoutes(mux.Handle)
 		s.browserRoutes(mux.Handle)
+		if s.Files != nil {
+			s.fileRoutes(mux.Handle)
+		}
 		mux.Handle("GET /openapi.yaml", s.handle(s.getOpenAPI))
 		if s.Pages != nil {
 			s.Pages(s, mux.Handle)

@@ -21,6 +21,7 @@ import (
 	"perdure/internal/connection"
 	"perdure/internal/egress"
 	"perdure/internal/events"
+	"perdure/internal/file"
 	"perdure/internal/identity"
 	"perdure/internal/model"
 	"perdure/internal/responses"
@@ -30,7 +31,7 @@ import (
 )
 
 // Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, Eager,
-// Codec, Connections, SignIn and Pages.
+// Codec, Connections, Files, SignIn and Pages.
 type Options struct {
 	Temporal client.Client
 	// Eager is set where a worker shares the client: a run's first step then starts without a round trip through the server's queues.
@@ -46,6 +47,8 @@ type Options struct {
 	Keys      *identity.Keyring
 	// Connections are the saved connectors; without them runs cannot name any.
 	Connections *connection.Service
+	// Files are those that batches need; without them there is no Files API. They need Connections, whose database they are in.
+	Files *file.Service
 	// KeyLimits are those of the keys and sessions of the database.
 	KeyLimits identity.Limits
 	SignIn    SignIn

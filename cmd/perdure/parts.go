@@ -250,6 +250,7 @@ func starterOptions(c config.Config, temporal client.Client, log *events.Log, bl
 		Events:   log, EventAge: c.Events.MaxAge,
 		Payloads: payload.NewDataConverter(p.codec), Codec: codec,
 		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: c.Network.Policy(), Retry: retry, Connections: connections,
+		Files: newFiles(c, blobs, sealer, connections, logger),
 		KeyLimits: identity.Limits{
 			RequestsPerMinute: c.Limits.RequestsPerMinute, RequestBurst: c.Limits.RequestBurst, ConcurrentRuns: c.Limits.ConcurrentRuns,
 		},
