@@ -16,6 +16,10 @@ func (s *Starter) routes() http.Handler {
 	if s.Store != nil {
 		s.managedRoutes(mux.Handle)
 		s.browserRoutes(mux.Handle)
+		if s.Files != nil {
+			s.fileRoutes(mux.Handle)
+			s.batchRoutes(mux.Handle)
+		}
 		mux.Handle("GET /openapi.yaml", s.handle(s.getOpenAPI))
 		if s.Pages != nil {
 			s.Pages(s, mux.Handle)
@@ -40,7 +44,6 @@ func (s *Starter) tenantRoutes(handle func(pattern string, h http.Handler)) {
 		handle("POST "+base+"/{id}/cancel", s.durable(s.cancelResponse))
 		handle("GET "+base+"/{id}/input_items", s.durable(s.listInputItems))
 	}
-	s.batchRoutes(handle)
 	handle("POST /v1/conversations", s.durable(s.createConversation))
 	handle("GET /v1/conversations/{id}", s.durable(s.getConversation))
 	handle("POST /v1/conversations/{id}", s.durable(s.updateConversation))

@@ -46,6 +46,8 @@ type Options struct {
 	Keys      *identity.Keyring
 	// Connections are the saved connectors; without them runs cannot name any.
 	Connections *connection.Service
+	// Files are what batches are made of; without them there is no Files API and no Batch API. They need Connections, whose database they are in.
+	Files *file.Service
 	// KeyLimits are those of the keys and sessions of the database.
 	KeyLimits identity.Limits
 	SignIn    SignIn
@@ -63,8 +65,6 @@ type Options struct {
 	// Line returns the body of the request that a line of an organization's file holds, counted from 1, for runs that were asked for so.
 	// Without it there are no files.
 	Line func(ctx context.Context, organization, file string, number int) (body []byte, err error)
-	// Files are what batches are made of; without them, which need a database, there are no batches.
-	Files *file.Service
 	// Codec is the endpoint at which operators have payloads decrypted; optional.
 	Codec Codec
 	// EventAge is how long the event log keeps events.
