@@ -22,6 +22,7 @@ import (
 	"perdure/internal/blob"
 	"perdure/internal/connection"
 	"perdure/internal/events"
+	"perdure/internal/file"
 	"perdure/internal/mcpclient"
 	"perdure/internal/model"
 	"perdure/internal/secret"
@@ -42,8 +43,8 @@ const (
 	ConversationDeleteItemName = "conversation_delete_item"
 )
 
-// Options are what activities need. All fields are required, but for SweepLimits, without which there are no sweeps, and Connections,
-// without which no saved connector can be used.
+// Options are what activities need. All fields are required, but for SweepLimits, without which there are no sweeps, and Connections
+// and Files, which need a database: without them no saved connector and no file can be used.
 type Options struct {
 	Blobs  *blob.Stores
 	MCP    *mcpclient.Client
@@ -55,6 +56,7 @@ type Options struct {
 	// Webhooks sends the events of responses that ended.
 	Webhooks    *webhook.Sender
 	Connections *connection.Service
+	Files       *file.Service
 	Logger      *slog.Logger
 	// HeartbeatEvery is how often a running step tells the server that it is alive, and how late it hears that its run was
 	// cancelled if the event log does not carry the news. A third of the heartbeat timeout at the most, so that two beats may be

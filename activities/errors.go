@@ -22,7 +22,7 @@ const (
 	ErrTypeDiscovery = "mcp_discovery"
 	// ErrTypeMCPCall: an MCP call was not made and may be tried again.
 	ErrTypeMCPCall = "mcp_call"
-	// ErrTypeModel: the model's provider failed. The message is fit for the client.
+	// ErrTypeModel: the model's provider failed. The message is fit for the client. The details are for [Throttled].
 	ErrTypeModel = "model"
 	// ErrTypeDeletion: what is to be removed is not gone yet.
 	ErrTypeDeletion = "deletion"
@@ -94,7 +94,24 @@ func (a *Activities) modelError(ctx context.Context, in ModelTurnInput, beat *st
 		}
 		options.NonRetryable = failed >= most
 	}
+	throttled := beat.throttled()
+	if fault != nil && fault.Kind == model.KindRateLimited {
+		throttled = beat.throttle(ctx)
+	}
+	if throttled > 0 {
+		options.Details = []any{throttled}
+	}
 	return temporal.NewApplicationErrorWithOptions(message, ErrTypeModel, options)
+}
+
+// Throttled returns how many attempts at a model turn the provider refused because there were too many, of the error with which the turn
+// ended.
+func Throttled(err error) (times int) {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.Type() == ErrTypeModel && app.HasDetails() && app.Details(&times) == nil {
+		return times
+	}
+	return 0
 }
 
 // notTaken reports whether a provider did not even begin with a turn: it could not be reached, or refused the turn with a status that

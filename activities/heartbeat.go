@@ -50,6 +50,8 @@ type note struct {
 	// Spent is how many attempts have failed although the other side had taken the request. They cost what others do not, and have a
 	// limit of their own.
 	Spent int32 `json:"spent,omitempty"`
+	// Throttled is how many attempts a provider refused because there were too many.
+	Throttled int `json:"throttled,omitempty"`
 }
 
 // earlierNote is the note of the attempts before. One that cannot be read is of a step that got far enough to write it.
@@ -145,6 +147,22 @@ func (h *heartbeat) spend(ctx context.Context) (spent int32) {
 		spent = n.Spent
 	})
 	return spent
+}
+
+// throttle stores that this attempt was refused because there were too many, and returns how many were.
+func (h *heartbeat) throttle(ctx context.Context) (times int) {
+	_ = h.record(context.WithoutCancel(ctx), func(n *note) {
+		n.Throttled++
+		times = n.Throttled
+	})
+	return times
+}
+
+// throttled is how many attempts were refused because there were too many.
+func (h *heartbeat) throttled() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.note.Throttled
 }
 
 func (h *heartbeat) record(ctx context.Context, change func(*note)) error {

@@ -76,9 +76,11 @@ type ModelTurnResult struct {
 	// number of the item and Try.
 	Functions []blob.Value `json:"functions,omitempty"`
 	// Try is the number of the attempt, counted over the whole run so that no two attempts give the same ID to an item.
-	Try    int             `json:"try,omitempty"`
-	Finish model.Finish    `json:"finish"`
-	Usage  responses.Usage `json:"usage"`
+	Try    int          `json:"try,omitempty"`
+	Finish model.Finish `json:"finish"`
+	// Throttled is how many attempts before this one the provider refused because there were too many.
+	Throttled int             `json:"throttled,omitempty"`
+	Usage     responses.Usage `json:"usage"`
 }
 
 // Finish reasons of a turn that end a run early.
@@ -133,7 +135,7 @@ func (a *Activities) ModelTurn(ctx context.Context, in ModelTurnInput) (ModelTur
 	if err != nil {
 		return ModelTurnResult{}, a.modelError(ctx, in, beat, err)
 	}
-	result := ModelTurnResult{Try: s.try, Finish: answer.Finish, Usage: answer.Usage}
+	result := ModelTurnResult{Try: s.try, Finish: answer.Finish, Usage: answer.Usage, Throttled: beat.throttled()}
 	if folded {
 		result.Folded = &conversation
 	}

@@ -30,10 +30,13 @@ type SweepResult struct {
 	Shards int `json:"shards"`
 	// Removed is the number of values.
 	Removed int `json:"removed"`
+	// Expired is the number of files whose time was over.
+	Expired int `json:"expired,omitempty"`
 }
 
 // Sweep removes the values of responses and conversations that Temporal no longer has: their retention is over, or they were never
-// started, or what was deleted was still written to. It goes on where an earlier attempt was cut off. Its errors have the type
+// started, or what was deleted was still written to. It also deletes files that have expired, and removes what belongs to no file, such as
+// an upload that was cut off. It goes on where an earlier attempt was cut off. Its errors have the type
 // [ErrTypeStorage].
 func (a *Activities) Sweep(ctx context.Context) (SweepResult, error) {
 	var done SweepResult
@@ -49,6 +52,16 @@ func (a *Activities) Sweep(ctx context.Context) (SweepResult, error) {
 		activity.RecordHeartbeat(ctx, done)
 		return goneOf(ctx, ids)
 	}}
+	if a.Files != nil {
+		sweep.GoneFiles = func(ctx context.Context, ids []string) ([]string, error) {
+			activity.RecordHeartbeat(ctx, done)
+			return a.Files.Missing(ctx, ids)
+		}
+		n, err := a.Files.Expire(ctx)
+		if done.Expired += n; err != nil {
+			return done, storageError(err)
+		}
+	}
 	for done.Shards < blob.Shards {
 		now := time.Now()
 		sweep.Before = now.Add(-a.SweepLimits.Grace)
@@ -61,8 +74,11 @@ func (a *Activities) Sweep(ctx context.Context) (SweepResult, error) {
 		done.Shards++
 		activity.RecordHeartbeat(ctx, done)
 	}
+	if done.Expired > 0 {
+		a.Logger.InfoContext(ctx, "files whose time was over were deleted", "files", done.Expired)
+	}
 	if done.Removed > 0 {
-		a.Logger.InfoContext(ctx, "values whose response or conversation has expired were removed", "values", done.Removed)
+		a.Logger.InfoContext(ctx, "values whose response, conversation or file is gone were removed", "values", done.Removed)
 	}
 	return done, nil
 }

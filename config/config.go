@@ -26,6 +26,8 @@ type Config struct {
 	Data     Data     `mapstructure:"data"`
 	Database Database `mapstructure:"database"`
 	Blobs    Blobs    `mapstructure:"blobs"`
+	Files    Files    `mapstructure:"files"`
+	Batches  Batches  `mapstructure:"batches"`
 	Secrets  Secrets  `mapstructure:"secrets"`
 
 	Encryption Encryption `mapstructure:"encryption"`
@@ -237,6 +239,8 @@ func Default() Config {
 		Temporal: Temporal{TaskQueue: "perdure"},
 		Events:   Events{MaxAge: 24 * time.Hour, Replicas: 1},
 		Blobs:    Blobs{SweepEvery: 6 * time.Hour, SweepGrace: 24 * time.Hour},
+		Files:    Files{MaxSize: 512 * MiB, MaxLines: 200_000, ExpireAfter: 30 * 24 * time.Hour},
+		Batches:  Batches{Concurrency: 32, TenantConcurrency: 64, UnderWay: 100},
 		Database: Database{MaxConnections: 16, MaxIdleConnections: 4},
 		MCP:      MCP{Retry: "safe"},
 		Limits: Limits{

@@ -34,6 +34,8 @@ func (c Config) Validate() error {
 	c.Temporal.validate(v)
 	c.Events.validate(v)
 	c.Blobs.validate(v)
+	c.Files.validate(v)
+	c.Batches.validate(v)
 	c.Encryption.validate(v)
 	c.Database.validate(v)
 	c.Auth.validate(v)

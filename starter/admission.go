@@ -41,14 +41,14 @@ const (
 	rateExceeded = "rate_limit_exceeded"
 )
 
-func newGates(closing context.Context, s *Starter) gates {
-	l := s.Limits
+func newGates(closing context.Context, k *Intake) gates {
+	l := k.Limits
 	return gates{
 		open:     admission.NewBudget(0, int64(l.OpenRequests)),
 		bodies:   admission.NewBudget(l.BodyMemory, l.BodyMemory/2),
 		starts:   admission.NewBudget(int64(l.ConcurrentStarts), int64(l.ConcurrentStarts)/2),
-		runs:     admission.NewRuns(s.countRuns, s.Logger),
-		temporal: admission.NewHealth(closing, s.Logger, s.probeTemporal),
+		runs:     admission.NewRuns(k.countRuns, k.Logger),
+		temporal: admission.NewHealth(closing, k.Logger, k.probeTemporal),
 	}
 }
 
@@ -131,9 +131,9 @@ func (s *Starter) checkTemporal() error {
 }
 
 // probeTemporal asks for a run that never was. The answer comes from Temporal's database, so it shows more than that somebody listens.
-func (s *Starter) probeTemporal(ctx context.Context) error {
-	_, err := s.Temporal.WorkflowService().DescribeWorkflowExecution(ctx, &workflowservice.DescribeWorkflowExecutionRequest{
-		Namespace: s.Namespace, Execution: &commonpb.WorkflowExecution{WorkflowId: "perdure-health-check"},
+func (k *Intake) probeTemporal(ctx context.Context) error {
+	_, err := k.Temporal.WorkflowService().DescribeWorkflowExecution(ctx, &workflowservice.DescribeWorkflowExecutionRequest{
+		Namespace: k.Namespace, Execution: &commonpb.WorkflowExecution{WorkflowId: "perdure-health-check"},
 	})
 	if temporalAway(err) {
 		return err
@@ -143,9 +143,9 @@ func (s *Starter) probeTemporal(ctx context.Context) error {
 
 // asking bounds how long a client waits for what Temporal is asked with the returned context, and has Temporal probed if it takes long.
 // The returned function must be called when it is over.
-func (s *Starter) asking(ctx context.Context) (context.Context, func()) {
+func (k *Intake) asking(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	over := s.gates.temporal.Watch()
+	over := k.gates.temporal.Watch()
 	return ctx, func() { over(); cancel() }
 }
 
@@ -189,9 +189,9 @@ func (s *Starter) takeRun(ctx context.Context, who identity.Principal, id string
 
 // countRuns counts the runs of a key that began before a time, of this deployment: it is the one with our task queue. Of a run that
 // went on as a new execution, only the last one is running.
-func (s *Starter) countRuns(ctx context.Context, who identity.Principal, before time.Time) (int, error) {
-	query := fmt.Sprintf("WorkflowType = '%s' AND TaskQueue = '%s' AND %s = '%s' AND ExecutionStatus = 'Running' AND %s < '%s'",
-		workflows.ResponseName, s.TaskQueue, workflows.Key.GetName(), who.Key, workflows.Created.GetName(), before.UTC().Format(time.RFC3339Nano))
-	counted, err := s.Temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: s.Namespace, Query: query})
+func (k *Intake) countRuns(ctx context.Context, who identity.Principal, before time.Time) (int, error) {
+	query := fmt.Sprintf("WorkflowType = '%s' AND TaskQueue = '%s' AND %s = '%s' AND ExecutionStatus = 'Running' AND %s IS NULL AND %s < '%s'",
+		workflows.ResponseName, k.TaskQueue, workflows.Key.GetName(), who.Key, workflows.BatchID.GetName(), workflows.Created.GetName(), before.UTC().Format(time.RFC3339Nano))
+	counted, err := k.Temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: k.Namespace, Query: query})
 	return int(counted.GetCount()), err
 }

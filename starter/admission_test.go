@@ -169,7 +169,7 @@ func TestConcurrentRuns(t *testing.T) {
 	}
 	// The other starter learns of them when they are in the count.
 	eventually(t, "the other starter counts them", func() bool {
-		n, err := (&Starter{Options: two.options}).countRuns(t.Context(), must2(two.options.Keys.Authenticate(apiKey)), time.Now())
+		n, err := (&Intake{Options: two.options}).countRuns(t.Context(), must2(two.options.Keys.Authenticate(apiKey)), time.Now())
 		return err == nil && n == 2
 	})
 	<-time.After(2100 * time.Millisecond) // the count is of runs that began two seconds ago

@@ -105,8 +105,8 @@ func TestBodyMemory(t *testing.T) {
 func TestBodyMemoryOfAll(t *testing.T) {
 	t.Parallel()
 	r := serve(t, nil, func(o *Options) { o.Limits.BodyMemory = 64 << 10 })
-	s := &Starter{Options: r.options}
-	s.gates = newGates(t.Context(), s)
+	s := &Starter{Intake: &Intake{Options: r.options}}
+	s.gates = newGates(t.Context(), s.Intake)
 	who := must2(s.Keys.Authenticate(otherKey))
 	if err := s.gates.bodies.Take("one", 32<<10); err != nil {
 		t.Fatal(err)

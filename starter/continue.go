@@ -30,31 +30,31 @@ type before struct {
 
 // before reads what the request refers to: an earlier response or a conversation, items and approval requests. A response carries
 // all that came before it, so that a chain of any length is one read.
-func (s *Starter) before(ctx context.Context, who identity.Principal, req *responses.Request, c call) (before, error) {
+func (k *Intake) before(ctx context.Context, who identity.Principal, req *responses.Request, c call) (before, error) {
 	var b before
 	var err error
 	switch {
 	case req.PreviousResponseID != "":
-		b, err = s.previous(ctx, who, req.PreviousResponseID, c)
+		b, err = k.previous(ctx, who, req.PreviousResponseID, c)
 	case req.Conversation != "":
-		b, err = s.conversation(ctx, who, req.Conversation)
+		b, err = k.conversation(ctx, who, req.Conversation)
 	}
 	if err != nil {
 		return b, err
 	}
-	if err := s.resolveReferences(ctx, who, req, b); err != nil {
+	if err := k.resolveReferences(ctx, who, req, b); err != nil {
 		return b, err
 	}
 	if err := b.checkOutputs(req); err != nil {
 		return b, err
 	}
-	b.answers, err = s.approvalAnswers(ctx, req, b)
+	b.answers, err = k.approvalAnswers(ctx, req, b)
 	return b, err
 }
 
 // previous reads the response that the request goes on with.
-func (s *Starter) previous(ctx context.Context, who identity.Principal, id string, c call) (before, error) {
-	e, err := s.find(ctx, who, id)
+func (k *Intake) previous(ctx context.Context, who identity.Principal, id string, c call) (before, error) {
+	e, err := k.find(ctx, who, id)
 	var shown *responses.Error
 	if errors.As(err, &shown) && shown.Status == http.StatusNotFound {
 		return before{}, previousNotFound(id)
@@ -66,7 +66,7 @@ func (s *Starter) previous(ctx context.Context, who identity.Principal, id strin
 	if !e.stored && !c.live[id] && (c.dialect == responses.DialectOpenAI || c.live != nil) {
 		return before{}, previousNotFound(id)
 	}
-	out, err := s.outcome(ctx, e)
+	out, err := k.outcome(ctx, e)
 	if err != nil {
 		return before{}, err
 	}
@@ -91,8 +91,8 @@ func previousNotFound(id string) *responses.Error {
 }
 
 // itemsBefore reads the conversation that a request goes on with.
-func (s *Starter) itemsBefore(ctx context.Context, b before) ([]responses.Item, error) {
-	return transcript.Load(ctx, s.Blobs.For(b.owner), b.transcript, 0)
+func (k *Intake) itemsBefore(ctx context.Context, b before) ([]responses.Item, error) {
+	return transcript.Load(ctx, k.Blobs.For(b.owner), b.transcript, 0)
 }
 
 // checkOutputs wants every function call that the earlier response ended with to be answered, and nothing else.
@@ -117,12 +117,12 @@ func (b before) checkOutputs(req *responses.Request) error {
 
 // takeOver copies the conversation that a request goes on with to the new response, so that each of the two can be deleted without the
 // other. One that was deleted just now is not found.
-func (s *Starter) takeOver(ctx context.Context, store *blob.Store, b before, req *responses.Request) (transcript.Transcript, error) {
-	own, err := transcript.Copy(ctx, store, s.Blobs.For(b.owner), b.transcript)
+func (k *Intake) takeOver(ctx context.Context, store *blob.Store, b before, req *responses.Request) (transcript.Transcript, error) {
+	own, err := transcript.Copy(ctx, store, k.Blobs.For(b.owner), b.transcript)
 	if !errors.Is(err, blob.ErrNotFound) {
 		return own, err
 	}
-	s.Logger.WarnContext(ctx, "a conversation that a request goes on with was deleted, or its values are missing", "of", b.owner, "error", err)
+	k.Logger.WarnContext(ctx, "a conversation that a request goes on with was deleted, or its values are missing", "of", b.owner, "error", err)
 	switch {
 	case req.Conversation != "":
 		return own, conversationNotFound(req.Conversation)
@@ -132,7 +132,7 @@ func (s *Starter) takeOver(ctx context.Context, store *blob.Store, b before, req
 }
 
 // resolveReferences puts the items that the input refers to in the places of the references.
-func (s *Starter) resolveReferences(ctx context.Context, who identity.Principal, req *responses.Request, b before) error {
+func (k *Intake) resolveReferences(ctx context.Context, who identity.Principal, req *responses.Request, b before) error {
 	sources := map[string][]responses.Item{}
 	for i, item := range req.Input {
 		reference, ok := item.(*responses.ItemReference)
@@ -144,7 +144,7 @@ func (s *Starter) resolveReferences(ctx context.Context, who identity.Principal,
 			source = "" // an item of the conversation
 		}
 		if _, ok := sources[source]; !ok {
-			items, err := s.itemsOf(ctx, who, source, b)
+			items, err := k.itemsOf(ctx, who, source, b)
 			if err != nil {
 				return err
 			}
@@ -160,11 +160,11 @@ func (s *Starter) resolveReferences(ctx context.Context, who identity.Principal,
 }
 
 // itemsOf returns the items of a stored response, or of the conversation; none where there is no such response.
-func (s *Starter) itemsOf(ctx context.Context, who identity.Principal, responseID string, b before) ([]responses.Item, error) {
+func (k *Intake) itemsOf(ctx context.Context, who identity.Principal, responseID string, b before) ([]responses.Item, error) {
 	if responseID == "" {
-		return s.itemsBefore(ctx, b)
+		return k.itemsBefore(ctx, b)
 	}
-	e, err := s.stored(ctx, who, responseID)
+	e, err := k.stored(ctx, who, responseID)
 	var shown *responses.Error
 	if errors.As(err, &shown) {
 		return nil, nil
@@ -172,9 +172,9 @@ func (s *Starter) itemsOf(ctx context.Context, who identity.Principal, responseI
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.outcome(ctx, e)
+	out, err := k.outcome(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	return transcript.Load(ctx, s.Blobs.For(responseID), out.Conversation, 0)
+	return transcript.Load(ctx, k.Blobs.For(responseID), out.Conversation, 0)
 }

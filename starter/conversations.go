@@ -128,8 +128,8 @@ func (s *Starter) answerConversation(w http.ResponseWriter, r *http.Request, sta
 }
 
 // conversation returns what a request goes on with that names a conversation.
-func (s *Starter) conversation(ctx context.Context, who identity.Principal, id string) (before, error) {
-	state, err := s.conversationState(ctx, who, id)
+func (k *Intake) conversation(ctx context.Context, who identity.Principal, id string) (before, error) {
+	state, err := k.conversationState(ctx, who, id)
 	var shown *responses.Error
 	if errors.As(err, &shown) && shown.Status == http.StatusNotFound {
 		shown.Param = "conversation"
@@ -139,24 +139,24 @@ func (s *Starter) conversation(ctx context.Context, who identity.Principal, id s
 
 // conversationState returns a conversation with the items of every run whose client has its answer. A conversation that the caller
 // may not know of is a 404.
-func (s *Starter) conversationState(ctx context.Context, who identity.Principal, id string) (workflows.ConversationState, error) {
-	state, err := s.queryConversation(ctx, who, id)
+func (k *Intake) conversationState(ctx context.Context, who identity.Principal, id string) (workflows.ConversationState, error) {
+	state, err := k.queryConversation(ctx, who, id)
 	if err != nil || !state.Unsettled {
 		return state, err
 	}
-	return s.changeConversation(ctx, who, id, workflows.ConversationSettleName, workflows.ConversationChange{})
+	return k.changeConversation(ctx, who, id, workflows.ConversationSettleName, workflows.ConversationChange{})
 }
 
 // queryConversation returns a conversation as it is now, as long as the caller may know of it.
-func (s *Starter) queryConversation(ctx context.Context, who identity.Principal, id string) (workflows.ConversationState, error) {
+func (k *Intake) queryConversation(ctx context.Context, who identity.Principal, id string) (workflows.ConversationState, error) {
 	var state workflows.ConversationState
 	if !validConversationID(id) {
 		return state, conversationNotFound(id)
 	}
 	ctx, cancel := context.WithTimeout(ctx, conversationTimeout)
 	defer cancel()
-	defer s.gates.temporal.Watch()()
-	answer, err := s.Temporal.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
+	defer k.gates.temporal.Watch()()
+	answer, err := k.Temporal.QueryWorkflowWithOptions(ctx, &client.QueryWorkflowWithOptionsRequest{
 		WorkflowID: id, QueryType: workflows.ConversationStateName, QueryRejectCondition: enumspb.QUERY_REJECT_CONDITION_NOT_OPEN,
 	})
 	switch {
@@ -175,7 +175,7 @@ func (s *Starter) queryConversation(ctx context.Context, who identity.Principal,
 }
 
 // changeConversation asks a conversation for a change, and returns what it is after it.
-func (s *Starter) changeConversation(
+func (k *Intake) changeConversation(
 	ctx context.Context, who identity.Principal, id, update string, change workflows.ConversationChange,
 ) (workflows.ConversationState, error) {
 	var state workflows.ConversationState
@@ -185,8 +185,8 @@ func (s *Starter) changeConversation(
 	change.Organization = who.Organization
 	ctx, cancel := context.WithTimeout(ctx, conversationTimeout)
 	defer cancel()
-	defer s.gates.temporal.Watch()()
-	handle, err := s.Temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+	defer k.gates.temporal.Watch()()
+	handle, err := k.Temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		UpdateID: uuid.NewString(), WorkflowID: id, UpdateName: update, Args: []any{change},
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})

@@ -139,10 +139,6 @@ func (s *Starter) begin(ctx context.Context, who identity.Principal, req *respon
 
 // start begins the run of a response. When it returns without an error, the run is Temporal's to finish.
 func (s *Starter) start(ctx context.Context, who identity.Principal, in workflows.ResponseInput, memo map[string]any, req *responses.Request, created time.Time) (client.WorkflowRun, error) {
-	labels := make([]string, len(in.Servers))
-	for i, server := range in.Servers {
-		labels[i] = server.Label
-	}
 	status := responses.ResponseInProgress
 	if in.Background {
 		status = responses.ResponseQueued
@@ -163,7 +159,7 @@ func (s *Starter) start(ctx context.Context, who identity.Principal, in workflow
 			workflows.Organization.ValueSet(who.Organization),
 			workflows.User.ValueSet(who.User),
 			workflows.Model.ValueSet(in.Models[0]),
-			workflows.Servers.ValueSet(labels),
+			workflows.Servers.ValueSet(in.Labels()),
 			workflows.Status.ValueSet(status),
 			workflows.Stored.ValueSet(req.Store),
 			workflows.Key.ValueSet(who.Key),

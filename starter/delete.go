@@ -31,8 +31,8 @@ func (s *Starter) deleteRun(ctx context.Context, who identity.Principal, id stri
 }
 
 // deleted reports whether somebody has had a response removed.
-func (s *Starter) deleted(ctx context.Context, id string) (bool, error) {
-	_, err := s.Temporal.DescribeWorkflow(ctx, workflows.DeletionID(id), "")
+func (k *Intake) deleted(ctx context.Context, id string) (bool, error) {
+	_, err := k.Temporal.DescribeWorkflow(ctx, workflows.DeletionID(id), "")
 	if hasEnded(err) {
 		return false, nil
 	}

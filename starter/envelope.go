@@ -2,6 +2,7 @@ package starter
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -17,17 +18,15 @@ import (
 	"perdure/workflows"
 )
 
-// Members of a run's memo. They are stored: they never change.
-const (
-	// memoResponse is a blob.Value of the response as it was when the run began, without output: a string, so that its bytes stay as
-	// they are whoever encodes them again.
-	memoResponse = "response"
-	// memoFingerprint tells a repeated request from another one under the same Idempotency-Key.
-	memoFingerprint = "fingerprint"
-)
+// memoFingerprint is the member of a run's memo that tells a repeated request from another one under the same Idempotency-Key. It is
+// stored: it never changes. The other member is [workflows.MemoResponse].
+const memoFingerprint = "fingerprint"
 
 // inlineResponse is how many bytes of a response's beginning its run's memo holds itself. Lists show it, so it is kept short.
 const inlineResponse = 4 << 10
+
+// errNotAccepted is for a run that began with a request which has not become a response yet, and may never.
+var errNotAccepted = errors.New("starter: the run has not accepted its request")
 
 // envelope is what any starter can know of a run without asking it.
 type envelope struct {
@@ -41,34 +40,37 @@ type envelope struct {
 }
 
 // memo returns what a run carries for those who ask for it later, and how many bytes the response has in it.
-func (s *Starter) memo(ctx context.Context, response *responses.Response, fingerprint string) (memo map[string]any, size int, err error) {
-	wire, err := response.MarshalWire(responses.DialectOpenAI)
-	if err != nil {
-		return nil, 0, err
-	}
-	packed, err := s.Blobs.For(response.ID).Pack(ctx, string(wire), inlineResponse)
-	if err != nil {
-		return nil, 0, err
-	}
-	memo = map[string]any{memoResponse: packed}
+func (k *Intake) memo(ctx context.Context, response *responses.Response, fingerprint string) (memo map[string]any, size int, err error) {
+	packed, size, err := k.packResponse(ctx, response)
+	memo = map[string]any{workflows.MemoResponse: packed}
 	if fingerprint != "" {
 		memo[memoFingerprint] = fingerprint
 	}
-	return memo, len(wire), nil
+	return memo, size, err
+}
+
+// packResponse returns a response for a memo, and how many bytes it has.
+func (k *Intake) packResponse(ctx context.Context, response *responses.Response) (packed blob.Value, size int, err error) {
+	wire, err := response.MarshalWire(responses.DialectOpenAI)
+	if err != nil {
+		return packed, 0, err
+	}
+	packed, err = k.Blobs.For(response.ID).Pack(ctx, string(wire), inlineResponse)
+	return packed, len(wire), err
 }
 
 // find returns the run of a response that the caller may know of. Its error is a 404 for any other.
-func (s *Starter) find(ctx context.Context, who identity.Principal, id string) (*envelope, error) {
+func (k *Intake) find(ctx context.Context, who identity.Principal, id string) (*envelope, error) {
 	if !responses.IsResponseID(id) {
 		return nil, responseNotFound(id)
 	}
-	ctx, over := s.asking(ctx)
+	ctx, over := k.asking(ctx)
 	defer over()
 	var d *client.WorkflowExecutionDescription
 	var deleted bool
 	var both errgroup.Group // neither look cuts the other one short, which the server would take for a fault of its own
-	both.Go(func() (err error) { d, err = s.Temporal.DescribeWorkflow(ctx, id, ""); return err })
-	both.Go(func() (err error) { deleted, err = s.deleted(ctx, id); return err })
+	both.Go(func() (err error) { d, err = k.Temporal.DescribeWorkflow(ctx, id, ""); return err })
+	both.Go(func() (err error) { deleted, err = k.deleted(ctx, id); return err })
 	if err := both.Wait(); hasEnded(err) || deleted {
 		return nil, responseNotFound(id)
 	} else if err != nil {
@@ -79,37 +81,44 @@ func (s *Starter) find(ctx context.Context, who identity.Principal, id string) (
 		return nil, responseNotFound(id)
 	}
 	if d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		s.gates.runs.Ended(id)
+		k.gates.runs.Ended(id)
 	}
-	return s.envelope(ctx, &d.WorkflowExecutionMetadata)
+	e, err := k.envelope(ctx, &d.WorkflowExecutionMetadata)
+	if errors.Is(err, errNotAccepted) {
+		return nil, responseNotFound(id)
+	}
+	return e, err
 }
 
-func (s *Starter) envelope(ctx context.Context, d *client.WorkflowExecutionMetadata) (*envelope, error) {
+func (k *Intake) envelope(ctx context.Context, d *client.WorkflowExecutionMetadata) (*envelope, error) {
 	e := &envelope{created: d.WorkflowStartTime, running: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
 	e.status, _ = d.TypedSearchAttributes.GetKeyword(workflows.Status)
 	e.stored, _ = d.TypedSearchAttributes.GetBool(workflows.Stored)
 	if created, ok := d.TypedSearchAttributes.GetTime(workflows.Created); ok {
 		e.created = created
 	}
-	return e, s.readMemo(ctx, d.WorkflowExecution.ID, d.Memo, e)
+	return e, k.readMemo(ctx, d.WorkflowExecution.ID, d.Memo, e)
 }
 
 // payloadsOf decodes what a workflow carries.
-func (s *Starter) payloadsOf(workflowID string) converter.DataConverter {
-	return payload.OfWorkflow(s.Payloads, s.Namespace, workflowID)
+func (k *Intake) payloadsOf(workflowID string) converter.DataConverter {
+	return payload.OfWorkflow(k.Payloads, k.Namespace, workflowID)
 }
 
 // readMemo takes over what a run carries for those who ask for it.
-func (s *Starter) readMemo(ctx context.Context, workflowID string, memo *commonpb.Memo, e *envelope) error {
+func (k *Intake) readMemo(ctx context.Context, workflowID string, memo *commonpb.Memo, e *envelope) error {
 	var packed blob.Value
-	if err := s.fromMemo(workflowID, memo, memoResponse, &packed); err != nil {
+	if err := k.fromMemo(workflowID, memo, workflows.MemoResponse, &packed); err != nil {
 		return err
 	}
-	if err := s.fromMemo(workflowID, memo, memoFingerprint, &e.fingerprint); err != nil {
+	if packed.JSON == nil && packed.Ref == "" {
+		return errNotAccepted
+	}
+	if err := k.fromMemo(workflowID, memo, memoFingerprint, &e.fingerprint); err != nil {
 		return err
 	}
 	var wire string
-	err := s.Blobs.For(workflowID).Unpack(ctx, packed, &wire)
+	err := k.Blobs.For(workflowID).Unpack(ctx, packed, &wire)
 	if err != nil {
 		return err
 	}
@@ -118,17 +127,17 @@ func (s *Starter) readMemo(ctx context.Context, workflowID string, memo *commonp
 }
 
 // fromMemo leaves out as it is when the memo has no such member.
-func (s *Starter) fromMemo(workflowID string, memo *commonpb.Memo, name string, out any) error {
+func (k *Intake) fromMemo(workflowID string, memo *commonpb.Memo, name string, out any) error {
 	member, ok := memo.GetFields()[name]
 	if !ok {
 		return nil
 	}
-	return s.payloadsOf(workflowID).FromPayload(member, out)
+	return k.payloadsOf(workflowID).FromPayload(member, out)
 }
 
 // stored is find for a response that was created with store.
-func (s *Starter) stored(ctx context.Context, who identity.Principal, id string) (*envelope, error) {
-	e, err := s.find(ctx, who, id)
+func (k *Intake) stored(ctx context.Context, who identity.Principal, id string) (*envelope, error) {
+	e, err := k.find(ctx, who, id)
 	if err == nil && !e.stored {
 		return nil, responseNotFound(id)
 	}

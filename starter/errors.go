@@ -9,6 +9,7 @@ import (
 
 	"perdure/internal/blob"
 	"perdure/internal/connector"
+	"perdure/internal/file"
 	"perdure/internal/mcpclient"
 	"perdure/internal/oauth"
 	"perdure/internal/responses"
@@ -30,8 +31,27 @@ func wireError(err error) *responses.Error {
 		return unavailable("the database cannot be reached; try again")
 	case errors.Is(err, blob.ErrUnavailable):
 		return unavailable("the storage of large values cannot be reached; try again")
+	}
+	if shown := fileError(err); shown != nil {
+		return shown
+	}
+	return managedError(err)
+}
+
+// fileError is the error of an upload that is refused, and of a file that is needed; nil for others.
+func fileError(err error) *responses.Error {
+	var lines *file.Invalid
+	var field *file.Field
+	var held *store.HeldError
+	switch {
+	case errors.As(err, &lines):
+		return responses.Invalid(fieldFile, "%s", lines)
+	case errors.As(err, &field):
+		return responses.Invalid(field.Name, "%s", field.Message)
+	case errors.As(err, &held):
+		return conflict("the file is needed by " + held.Holder + ": wait until that has ended, or cancel it")
 	default:
-		return managedError(err)
+		return nil
 	}
 }
 

@@ -157,7 +157,7 @@ func requireSearchAttributes(t *testing.T, c client.Client) {
 	var query []string
 	for _, k := range []temporal.SearchAttributeKey{
 		workflows.Organization, workflows.User, workflows.Model, workflows.Servers, workflows.Status,
-		workflows.Stored, workflows.Key, workflows.Created,
+		workflows.Stored, workflows.Key, workflows.Created, workflows.BatchID,
 	} {
 		attributes[k.GetName()] = k.GetValueType()
 		query = append(query, k.GetName()+" IS NOT NULL")

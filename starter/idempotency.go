@@ -80,13 +80,17 @@ func (s *Starter) attach(ctx context.Context, who identity.Principal, b *begun, 
 		return nil, err
 	}
 	if e.fingerprint != fingerprint(c.key, c.body) {
-		return nil, &responses.Error{
-			Status: http.StatusConflict, Type: responses.ErrConflict, Code: "idempotency_key_reused", Param: "Idempotency-Key",
-			Message: "this Idempotency-Key was used for a request with another body; a new request needs a new key",
-		}
+		return nil, keyReused()
 	}
 	return &begun{
 		run: s.Temporal.GetWorkflow(ctx, b.response.ID, ""), response: e.response, size: len(c.body), stream: b.stream,
 		independent: true,
 	}, nil
+}
+
+func keyReused() *responses.Error {
+	return &responses.Error{
+		Status: http.StatusConflict, Type: responses.ErrConflict, Code: "idempotency_key_reused", Param: "Idempotency-Key",
+		Message: "this Idempotency-Key was used for a request with another body; a new request needs a new key",
+	}
 }

@@ -127,6 +127,7 @@ func pageSum(token []byte, query string) uint32 {
 // listFilters are the parameters that narrow a list to one value of a search attribute.
 var listFilters = map[string]string{
 	"model": workflows.Model.GetName(), "user": workflows.User.GetName(), "server_label": workflows.Servers.GetName(),
+	"batch": workflows.BatchID.GetName(),
 }
 
 // listQuery translates the parameters of a list into a query of visibility.
@@ -162,7 +163,7 @@ func listQuery(params url.Values, who identity.Principal) (string, error) {
 			terms = append(terms, fmt.Sprintf("%s %s '%s'", workflows.Created.GetName(), comparison, time.Unix(seconds, 0).UTC().Format(time.RFC3339)))
 		case name == "limit", name == "page":
 		default:
-			return "", responses.Invalid(name, "unknown parameter; a list takes created_after, created_before, limit, model, page, "+
+			return "", responses.Invalid(name, "unknown parameter; a list takes batch, created_after, created_before, limit, model, page, "+
 				"server_label, status and user")
 		}
 	}
@@ -202,6 +203,9 @@ func pageLimit(params url.Values) (int, error) {
 func (s *Starter) listEntry(ctx context.Context, info *workflowpb.WorkflowExecutionInfo) (listEntry, error) {
 	e := envelope{running: info.GetCloseTime() == nil}
 	err := s.readMemo(ctx, info.GetExecution().GetWorkflowId(), info.GetMemo(), &e)
+	if errors.Is(err, errNotAccepted) { // it was started so that it is listed: what is known of it is what its starter said
+		e.response, err = &responses.Response{Status: responses.ResponseQueued, Metadata: map[string]string{}}, nil
+	}
 	if errors.Is(err, secret.ErrOpen) {
 		// One response whose key is gone must not hide the others. What can be searched for is not encrypted.
 		s.Logger.WarnContext(ctx, "a listed response cannot be read", "response", info.GetExecution().GetWorkflowId(), "error", err)

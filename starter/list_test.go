@@ -35,7 +35,7 @@ func TestListedWithoutItsKey(t *testing.T) {
 			Execution: &commonpb.WorkflowExecution{WorkflowId: "resp_1"},
 			StartTime: timestamppb.New(begin), CloseTime: timestamppb.New(begin),
 			Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{
-				memoResponse: must(payload.OfWorkflow(dc, o.Namespace, "resp_1").ToPayload(members[memoResponse])),
+				workflows.MemoResponse: must(payload.OfWorkflow(dc, o.Namespace, "resp_1").ToPayload(members[workflows.MemoResponse])),
 			}},
 			SearchAttributes: &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{
 				workflows.Status.GetName(): must(plain.ToPayload(responses.ResponseCompleted)), workflows.Model.GetName(): must(plain.ToPayload("p/m")),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"perdure/internal/connection"
+	"perdure/internal/file"
 	"perdure/internal/identity"
 	"perdure/internal/logtest"
 	"perdure/internal/mcpclient"
@@ -53,11 +54,16 @@ func newManagedOn(t *testing.T, database store.Options, change ...func(*Options)
 		c(&o)
 	}
 	o.Connections = newConnections(t, m.store, o)
+	o.Files = file.New(file.Options{
+		Store: m.store, Blobs: o.Blobs, Sealer: o.Sealer, Logger: o.Logger, ExpireAfter: 24 * time.Hour,
+		Limits: file.Limits{Bytes: 8 << 20, Lines: 10_000, Line: 1 << 20},
+	})
 	m.starter = newStarter(ctx, ctx, o)
 	m.Config.Handler = m.starter.routes()
 	m.mux = http.NewServeMux()
 	m.starter.managedRoutes(m.mux.Handle)
 	m.starter.browserRoutes(m.mux.Handle)
+	m.starter.fileRoutes(m.mux.Handle)
 	m.Start()
 	t.Cleanup(m.Close)
 	must(m.store.Bootstrap(ctx, "acme", "ann"))

@@ -118,16 +118,16 @@ func runError(err error) (end, bool) {
 }
 
 // progress is what a run under way has come to so far. Without a worker that could say, it is what the run last announced.
-func (s *Starter) progress(ctx context.Context, e *envelope) (*workflows.Outcome, error) {
+func (k *Intake) progress(ctx context.Context, e *envelope) (*workflows.Outcome, error) {
 	queued := &workflows.Outcome{Status: e.status, Model: e.response.Model}
 	if e.status == responses.ResponseQueued {
 		return queued, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	answer, err := s.Temporal.QueryWorkflow(ctx, e.response.ID, "", workflows.ProgressName)
+	answer, err := k.Temporal.QueryWorkflow(ctx, e.response.ID, "", workflows.ProgressName)
 	if err != nil {
-		s.Logger.WarnContext(ctx, "run could not be asked for its progress", "response", e.response.ID, "error", err)
+		k.Logger.WarnContext(ctx, "run could not be asked for its progress", "response", e.response.ID, "error", err)
 		return queued, nil
 	}
 	var out workflows.Outcome
@@ -136,8 +136,8 @@ func (s *Starter) progress(ctx context.Context, e *envelope) (*workflows.Outcome
 }
 
 // complete returns the response with what its run came to.
-func (s *Starter) complete(ctx context.Context, begun *responses.Response, out *workflows.Outcome) (*responses.Response, error) {
-	output, err := transcript.Load(ctx, s.Blobs.For(begun.ID), out.Conversation, out.OutputFrom)
+func (k *Intake) complete(ctx context.Context, begun *responses.Response, out *workflows.Outcome) (*responses.Response, error) {
+	output, err := transcript.Load(ctx, k.Blobs.For(begun.ID), out.Conversation, out.OutputFrom)
 	if err != nil {
 		return nil, err
 	}
@@ -163,27 +163,27 @@ func (s *Starter) complete(ctx context.Context, begun *responses.Response, out *
 }
 
 // load returns a response as it is now.
-func (s *Starter) load(ctx context.Context, e *envelope) (*responses.Response, error) {
-	out, err := s.outcome(ctx, e)
+func (k *Intake) load(ctx context.Context, e *envelope) (*responses.Response, error) {
+	out, err := k.outcome(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	return s.complete(ctx, e.response, out)
+	return k.complete(ctx, e.response, out)
 }
 
 // outcome is what a run came to, or has come to so far.
-func (s *Starter) outcome(ctx context.Context, e *envelope) (*workflows.Outcome, error) {
+func (k *Intake) outcome(ctx context.Context, e *envelope) (*workflows.Outcome, error) {
 	if e.running {
-		out, err := s.progress(ctx, e)
+		out, err := k.progress(ctx, e)
 		if err != nil || out.Status == responses.ResponseQueued || out.Status == responses.ResponseInProgress {
 			return out, err
 		}
 		// It has come to its end while it was asked.
 	}
 	var out workflows.Outcome
-	asking, over := s.asking(ctx)
+	asking, over := k.asking(ctx)
 	defer over()
-	err := s.Temporal.GetWorkflow(asking, e.response.ID, "").Get(asking, &out)
+	err := k.Temporal.GetWorkflow(asking, e.response.ID, "").Get(asking, &out)
 	switch {
 	case err == nil:
 		return &out, nil

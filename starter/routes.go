@@ -16,6 +16,10 @@ func (s *Starter) routes() http.Handler {
 	if s.Store != nil {
 		s.managedRoutes(mux.Handle)
 		s.browserRoutes(mux.Handle)
+		if s.Files != nil {
+			s.fileRoutes(mux.Handle)
+			s.batchRoutes(mux.Handle)
+		}
 		mux.Handle("GET /openapi.yaml", s.handle(s.getOpenAPI))
 		if s.Pages != nil {
 			s.Pages(s, mux.Handle)
@@ -59,10 +63,10 @@ func isAgentPath(r *http.Request) bool {
 
 // dialect is the one that a request is answered in.
 func (s *Starter) dialect(r *http.Request) responses.Dialect {
-	if isAgentPath(r) || s.Dialect == "" {
+	if isAgentPath(r) {
 		return responses.DialectAgent
 	}
-	return s.Dialect
+	return s.ownDialect()
 }
 
 // unmatched answers what no route wants: with 405 where another method would do, else with 404.

@@ -21,16 +21,16 @@ import (
 	"perdure/internal/connection"
 	"perdure/internal/egress"
 	"perdure/internal/events"
+	"perdure/internal/file"
 	"perdure/internal/identity"
 	"perdure/internal/model"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
-	"perdure/internal/store"
 	"perdure/workflows"
 )
 
 // Options are what a starter needs. All fields are required, but for Network, whose zero value is the strictest policy, Eager,
-// Codec, Connections, SignIn and Pages.
+// Codec, Connections, Line, Files, SignIn and Pages.
 type Options struct {
 	Temporal client.Client
 	// Eager is set where a worker shares the client: a run's first step then starts without a round trip through the server's queues.
@@ -46,6 +46,8 @@ type Options struct {
 	Keys      *identity.Keyring
 	// Connections are the saved connectors; without them runs cannot name any.
 	Connections *connection.Service
+	// Files are what batches are made of; without them there is no Files API and no Batch API. They need Connections, whose database they are in.
+	Files *file.Service
 	// KeyLimits are those of the keys and sessions of the database.
 	KeyLimits identity.Limits
 	SignIn    SignIn
@@ -60,6 +62,9 @@ type Options struct {
 	Dialect responses.Dialect
 	// Webhooks returns the names of the endpoints that hear of an organization's background runs.
 	Webhooks func(organization string) []string
+	// Line returns the body of the request that a line of an organization's file holds, counted from 1, for runs that were asked for so.
+	// Without it there are no files.
+	Line func(ctx context.Context, organization, file string, number int) (body []byte, err error)
 	// Codec is the endpoint at which operators have payloads decrypted; optional.
 	Codec Codec
 	// EventAge is how long the event log keeps events.
@@ -76,6 +81,7 @@ type Limits struct {
 	// MaxStepsCap is the most that a request may name.
 	MaxStepsCap int
 	Run         workflows.Limits
+	Batch       BatchLimits
 	// OpenRequests is how many requests of one key are answered at the same time, BodyMemory how many bytes of bodies there are in
 	// memory, of which one key may have half, and ConcurrentStarts how many starts Temporal is asked for at once, likewise. What is 0
 	// has no limit.
@@ -94,7 +100,7 @@ type Limits struct {
 
 // Starter serves the API.
 type Starter struct {
-	Options
+	*Intake
 	// stopping ends when no more requests are welcome, and closing when those that wait for their run must let go of it.
 	stopping, closing context.Context
 	// bodyTimeout bounds how long a client may take to send its body, answerTimeout to read the answer, and slowClient to take one
@@ -107,24 +113,17 @@ type Starter struct {
 	sockets sync.WaitGroup
 	// counting limits the requests that count tokens at the same time: it is work for the processor alone.
 	counting *semaphore.Weighted
-	gates    gates
 	callers  callers
-	// Store has organizations, members, keys and connectors; nil without Connections.
-	Store *store.Store
 	// crossOrigin refuses what pages of others send with a browser's session.
 	crossOrigin *http.CrossOriginProtection
 }
 
 func newStarter(stopping, closing context.Context, o Options) *Starter {
 	s := &Starter{
-		Options: o, stopping: stopping, closing: closing,
+		Intake: NewIntake(closing, o), stopping: stopping, closing: closing,
 		bodyTimeout: 2 * time.Minute, answerTimeout: 2 * time.Minute, slowClient: 30 * time.Second, logPatience: logPatience,
 		socketPing: pingEvery, socketIdle: time.Hour,
 		counting: semaphore.NewWeighted(maxCounting),
-	}
-	s.gates = newGates(closing, s)
-	if o.Connections != nil {
-		s.Store = o.Connections.Store
 	}
 	s.callers = callers{configured: o.Keys, store: s.Store, limits: o.KeyLimits}
 	s.crossOrigin = newCrossOrigin(o)

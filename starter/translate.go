@@ -17,7 +17,7 @@ import (
 const inlineSettings = 1 << 10
 
 // runInput translates a validated request into the input of its run.
-func (s *Starter) runInput(ctx context.Context, who identity.Principal, responseID string, req *responses.Request, b before, d responses.Dialect) (workflows.ResponseInput, error) {
+func (k *Intake) runInput(ctx context.Context, who identity.Principal, responseID string, req *responses.Request, b before, d responses.Dialect) (workflows.ResponseInput, error) {
 	in := workflows.ResponseInput{
 		ResponseID:      responseID,
 		Organization:    who.Organization,
@@ -25,27 +25,27 @@ func (s *Starter) runInput(ctx context.Context, who identity.Principal, response
 		ConversationID:  req.Conversation,
 		Denied:          b.answers.denied,
 		Models:          req.Models,
-		MaxSteps:        s.Limits.MaxSteps,
+		MaxSteps:        k.Limits.MaxSteps,
 		MaxToolCalls:    req.MaxToolCalls,
 		MaxOutputTokens: req.MaxOutputTokens,
 		SequentialCalls: req.ParallelToolCalls != nil && !*req.ParallelToolCalls,
-		Limits:          s.Limits.Run,
+		Limits:          k.Limits.Run,
 	}
 	// The limit is one of all tools that the model is offered; what the functions leave is for the servers.
 	in.Limits.Tools -= len(req.FunctionTools())
 	if req.MaxSteps != nil {
 		in.MaxSteps = *req.MaxSteps
 	}
-	if in.MaxToolCalls == nil && s.Limits.MaxToolCalls > 0 {
-		in.MaxToolCalls = &s.Limits.MaxToolCalls
+	if in.MaxToolCalls == nil && k.Limits.MaxToolCalls > 0 {
+		in.MaxToolCalls = &k.Limits.MaxToolCalls
 	}
-	store := s.Blobs.For(responseID)
+	store := k.Blobs.For(responseID)
 	for i, tool := range req.Tools {
 		t, ok := tool.(*responses.MCPTool)
 		if !ok {
 			continue
 		}
-		server, err := s.runServer(ctx, store, who, responseID, "tools["+strconv.Itoa(i)+"].", t)
+		server, err := k.runServer(ctx, store, who, responseID, "tools["+strconv.Itoa(i)+"].", t)
 		if err != nil {
 			return in, err
 		}
@@ -55,7 +55,7 @@ func (s *Starter) runInput(ctx context.Context, who identity.Principal, response
 		in.Listed = listed(in.Servers, req.Input, b.servers)
 	}
 	if req.Background {
-		in.Webhooks = s.Webhooks(who.Organization)
+		in.Webhooks = k.Webhooks(who.Organization)
 	}
 	var err error
 	if in.Approved, err = approvedCalls(ctx, store, b.answers.approved, in.Listed); err != nil {
@@ -71,7 +71,7 @@ func (s *Starter) runInput(ctx context.Context, who identity.Principal, response
 	if err != nil {
 		return in, err
 	}
-	if in.Input, err = s.takeOver(ctx, store, b, req); err != nil {
+	if in.Input, err = k.takeOver(ctx, store, b, req); err != nil {
 		return in, err
 	}
 	in.InputFrom = in.Input.Len()

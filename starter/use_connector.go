@@ -17,8 +17,8 @@ import (
 )
 
 // validateConnector checks what needs no look at the connector.
-func (s *Starter) validateConnector(path string, t *responses.MCPTool) error {
-	if s.Connections == nil {
+func (k *Intake) validateConnector(path string, t *responses.MCPTool) error {
+	if k.Connections == nil {
 		return responses.Invalid(path+"connector_id", "this server keeps no connectors: its operator has to set database.url or data.dir")
 	}
 	if !connector.IsID(t.ConnectorID) {
@@ -28,19 +28,19 @@ func (s *Starter) validateConnector(path string, t *responses.MCPTool) error {
 }
 
 // runServer returns an MCP server of a request as history may know it.
-func (s *Starter) runServer(ctx context.Context, store *blob.Store, who identity.Principal, responseID, path string, t *responses.MCPTool) (activities.Server, error) {
+func (k *Intake) runServer(ctx context.Context, store *blob.Store, who identity.Principal, responseID, path string, t *responses.MCPTool) (activities.Server, error) {
 	if t.ConnectorID == "" {
-		server, err := activities.SealServer(ctx, store, s.Sealer, responseID, t)
-		server.Retry = s.Retry(server.Origin)
+		server, err := activities.SealServer(ctx, store, k.Sealer, responseID, t)
+		server.Retry = k.Retry(server.Origin)
 		return server, err
 	}
-	c, err := s.Connections.Usable(ctx, who, t.ConnectorID)
+	c, err := k.Connections.Usable(ctx, who, t.ConnectorID)
 	if err != nil {
 		return activities.Server{}, unusableConnector(path, t, err)
 	}
 	server, err := activities.ConnectorServer(ctx, store, who, c, t)
 	if u, parseErr := url.Parse(c.Settings.URL); parseErr == nil && server.Retry.Default == "" && len(server.Retry.Tools) == 0 {
-		server.Retry = s.Retry(u.Scheme + "://" + u.Host) // what the operator says, where the connector's owner says nothing
+		server.Retry = k.Retry(u.Scheme + "://" + u.Host) // what the operator says, where the connector's owner says nothing
 	}
 	return server, err
 }

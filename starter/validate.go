@@ -10,15 +10,15 @@ import (
 )
 
 // validate checks what depends on this deployment: its models, limits and network rules.
-func (s *Starter) validate(req *responses.Request) error {
-	if err := s.resolveModels(req); err != nil {
+func (k *Intake) validate(req *responses.Request) error {
+	if err := k.resolveModels(req); err != nil {
 		return err
 	}
 	if req.Background && !req.Store {
 		return responses.Invalid("store", "a background response must be stored, or nobody could ever read it; leave store out")
 	}
-	if req.MaxSteps != nil && *req.MaxSteps > s.Limits.MaxStepsCap {
-		return responses.Invalid("max_steps", "must be between 1 and %d", s.Limits.MaxStepsCap)
+	if req.MaxSteps != nil && *req.MaxSteps > k.Limits.MaxStepsCap {
+		return responses.Invalid("max_steps", "must be between 1 and %d", k.Limits.MaxStepsCap)
 	}
 	servers := 0
 	for i, tool := range req.Tools {
@@ -26,21 +26,21 @@ func (s *Starter) validate(req *responses.Request) error {
 		if !ok {
 			continue
 		}
-		if servers++; servers > s.Limits.MCPServers {
-			return responses.Invalid("tools", "a request may name %d MCP servers at most", s.Limits.MCPServers)
+		if servers++; servers > k.Limits.MCPServers {
+			return responses.Invalid("tools", "a request may name %d MCP servers at most", k.Limits.MCPServers)
 		}
-		if err := s.validateServer("tools["+strconv.Itoa(i)+"].", t); err != nil {
+		if err := k.validateServer("tools["+strconv.Itoa(i)+"].", t); err != nil {
 			return err
 		}
 	}
-	if n := len(req.Tools) - servers; n > s.Limits.Run.Tools {
-		return responses.Invalid("tools", "a request may have %d function tools at most", s.Limits.Run.Tools)
+	if n := len(req.Tools) - servers; n > k.Limits.Run.Tools {
+		return responses.Invalid("tools", "a request may have %d function tools at most", k.Limits.Run.Tools)
 	}
 	return nil
 }
 
 // resolveModels replaces the names that the client used by "provider/model".
-func (s *Starter) resolveModels(req *responses.Request) error {
+func (k *Intake) resolveModels(req *responses.Request) error {
 	names, param := req.Models, "model"
 	if len(names) == 0 {
 		names = []string{""}
@@ -50,7 +50,7 @@ func (s *Starter) resolveModels(req *responses.Request) error {
 		if len(names) > 1 {
 			param = "models[" + strconv.Itoa(i) + "]"
 		}
-		ref, err := s.Catalog.Resolve(name)
+		ref, err := k.Catalog.Resolve(name)
 		if err != nil {
 			return responses.Invalid(param, "%s", err)
 		}
@@ -60,11 +60,11 @@ func (s *Starter) resolveModels(req *responses.Request) error {
 	return nil
 }
 
-func (s *Starter) validateServer(path string, t *responses.MCPTool) error {
+func (k *Intake) validateServer(path string, t *responses.MCPTool) error {
 	if t.ConnectorID != "" {
-		return s.validateConnector(path, t)
+		return k.validateConnector(path, t)
 	}
-	if err := s.Network.CheckURL(t.ServerURL); err != nil {
+	if err := k.Network.CheckURL(t.ServerURL); err != nil {
 		return responses.Invalid(path+"server_url", "%s", err)
 	}
 	if err := mcpclient.CheckHeaders(t.Headers); err != nil {

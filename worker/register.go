@@ -34,6 +34,8 @@ func registerWorkflows(w worker.WorkflowRegistry) {
 		{workflows.WebhookName, workflows.Webhook, autoUpgrade},
 		// The same.
 		{workflows.DeletionName, workflows.Deletion, autoUpgrade},
+		// It goes on for as long as a month, and as a new execution every few minutes.
+		{workflows.BatchName, workflows.Batch, autoUpgrade},
 		{workflows.SweepName, workflows.Sweep, autoUpgrade},
 	} {
 		w.RegisterWorkflowWithOptions(r.workflow, workflow.RegisterOptions{Name: r.name, VersioningBehavior: r.behavior})

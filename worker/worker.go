@@ -16,7 +16,7 @@ import (
 	"perdure/activities"
 )
 
-// Options configure a worker. All fields are required, but for the version, Namespace and SweepEvery.
+// Options configure a worker. All fields are required, but for the version, Namespace, SweepEvery and Register.
 type Options struct {
 	TaskQueue string
 	// Deployment and BuildID are the version of the code that this worker runs, among those of a Worker Deployment. Without a BuildID
@@ -32,7 +32,9 @@ type Options struct {
 	Namespace string
 	// SweepEvery is how often the stores of large values are swept, by one of the workers; 0 is never.
 	SweepEvery time.Duration
-	Logger     *slog.Logger
+	// Register adds what is not this package's to know: steps that others carry out.
+	Register func(worker.Registry)
+	Logger   *slog.Logger
 }
 
 const (
@@ -134,5 +136,8 @@ func newWorker(c client.Client, steps *activities.Activities, o Options, h *hand
 	})
 	registerWorkflows(w)
 	steps.Register(w)
+	if o.Register != nil {
+		o.Register(w)
+	}
 	return w
 }

@@ -35,6 +35,8 @@ type Carried struct {
 	// Calls is the number of MCP calls made.
 	Calls int             `json:"calls,omitempty"`
 	Usage responses.Usage `json:"usage"`
+	// Throttled is how many times a provider refused a turn because there were too many.
+	Throttled int `json:"throttled,omitempty"`
 }
 
 // full reports whether the history is as long as it may get. A run without limits was begun before there were any.
@@ -57,7 +59,7 @@ func (r *run) carryOn(ctx workflow.Context) error {
 	in.Carried = &Carried{
 		Version:      carriedVersion,
 		Conversation: r.transcript, Model: r.model, Turn: r.turn, Tries: r.tries, Steps: r.steps, NextItem: r.nextItem,
-		Calls: r.calls, Usage: r.usage,
+		Calls: r.calls, Usage: r.usage, Throttled: r.throttled,
 	}
 	return workflow.NewContinueAsNewError(ctx, ResponseName, in)
 }
@@ -70,5 +72,5 @@ func (r *run) resume(c *Carried) {
 			c.Version, carriedVersion))
 	}
 	r.transcript, r.model, r.turn, r.tries, r.steps = c.Conversation, c.Model, c.Turn, c.Tries, c.Steps
-	r.nextItem, r.calls, r.usage = c.NextItem, c.Calls, c.Usage
+	r.nextItem, r.calls, r.usage, r.throttled = c.NextItem, c.Calls, c.Usage, c.Throttled
 }

@@ -3,44 +3,46 @@ package workflows
 import (
 	"time"
 
-	"go.temporal.io/sdk/temporal"
-
 	"perdure/activities"
+	"perdure/contract"
 	"perdure/internal/blob"
 	"perdure/internal/responses"
 	"perdure/internal/transcript"
 )
 
 // ResponseName is the name under which [Response] is registered. It is part of every history: it never changes.
-const ResponseName = "Response"
+const ResponseName = contract.ResponseName
 
 // Types of the errors with which a run ends. Their details are an [Outcome].
 const (
-	// ErrTypeFailed: the model failed for good.
-	ErrTypeFailed = "response_failed"
-	// ErrTypeDiscovery: an MCP server could not be listed.
-	ErrTypeDiscovery = "external_connector_error"
-	// ErrTypeInvalid: the request turned out to be impossible once the servers were listed.
-	ErrTypeInvalid = "invalid_request"
+	ErrTypeFailed    = contract.ErrTypeFailed
+	ErrTypeDiscovery = contract.ErrTypeDiscovery
+	ErrTypeInvalid   = contract.ErrTypeInvalid
 )
 
 // Search attributes of a run. Their values are never encrypted.
 var (
-	Organization = temporal.NewSearchAttributeKeyKeyword("PerdureOrganization")
-	User         = temporal.NewSearchAttributeKeyKeyword("PerdureUser")
-	// Key is the name of the API key with which the run was asked for.
-	Key     = temporal.NewSearchAttributeKeyKeyword("PerdureKey")
-	Model   = temporal.NewSearchAttributeKeyKeyword("PerdureModel")
-	Servers = temporal.NewSearchAttributeKeyKeywordList("PerdureServers")
-	Status  = temporal.NewSearchAttributeKeyKeyword("PerdureStatus")
-	// Stored is false for a run whose response is not to be retrieved or listed.
-	Stored = temporal.NewSearchAttributeKeyBool("PerdureStored")
-	// Created is when the response was created. The start time of an execution is another one once the run has gone on as a new execution.
-	Created = temporal.NewSearchAttributeKeyTime("PerdureCreated")
+	Organization = contract.Organization
+	User         = contract.User
+	Key          = contract.Key
+	Model        = contract.Model
+	Servers      = contract.Servers
+	Status       = contract.Status
+	Stored       = contract.Stored
+	Created      = contract.Created
+	BatchID      = contract.Batch
 )
 
-// ResponseInput starts a run.
+// MemoResponse is the member of a run's memo that has the response as it was when the run began, without output: a [blob.Value] of a
+// string, so that its bytes stay as they are whoever encodes them again. It is stored: it never changes.
+const MemoResponse = "response"
+
+// ResponseInput starts a run. It comes in two forms: what the API has made of a request, or the request alone, which the run's first
+// step makes the rest of; see [Accept].
 type ResponseInput struct {
+	// Request is set in the second form, and nothing else: that is [contract.ResponseInput].
+	Request *contract.Request `json:"request,omitempty"`
+
 	ResponseID string `json:"response_id"`
 	// Models are tried in order, each as "provider/model". There is at least one.
 	Models  []string            `json:"models"`
@@ -68,6 +70,11 @@ type ResponseInput struct {
 	ConversationID string `json:"conversation_id,omitempty"`
 	// Webhooks are the names of the endpoints that hear how the run ended.
 	Webhooks []string `json:"webhooks,omitempty"`
+	// Batch and CustomID are what the caller calls the run's place, for operators.
+	Batch    string `json:"batch,omitempty"`
+	CustomID string `json:"custom_id,omitempty"`
+	// Return is [contract.ReturnResponse] if the result is to have the response itself.
+	Return string `json:"return,omitempty"`
 	// SequentialCalls is set when the request forbids parallel tool calls.
 	SequentialCalls bool `json:"sequential_calls,omitempty"`
 
@@ -111,7 +118,7 @@ type Limits struct {
 	HistoryBytes  int `json:"history_bytes,omitempty"`
 }
 
-// Outcome is what a run came to.
+// Outcome is what a run came to. [contract.Outcome] is the part of it that other programs can use.
 type Outcome struct {
 	// Status is a response status: completed, incomplete, failed or cancelled.
 	Status string `json:"status"`
@@ -125,11 +132,16 @@ type Outcome struct {
 	Usage       responses.Usage     `json:"usage"`
 	Error       *responses.RunError `json:"error,omitempty"`
 	CompletedAt time.Time           `json:"completed_at"`
+	// Throttled is how many times a provider refused a turn because there were too many.
+	Throttled int `json:"throttled,omitempty"`
 	// PendingCalls are the call IDs of function calls that the client has to answer, and PendingApprovals the IDs of approval requests.
 	PendingCalls     []string `json:"pending_calls,omitempty"`
 	PendingApprovals []string `json:"pending_approvals,omitempty"`
 	// Servers are those whose tools the conversation lists.
 	Servers []ListedServer `json:"servers,omitempty"`
+	// Response is the response on the wire, and ResponseOmitted is set in its place if it could not be had; see [contract.Outcome].
+	Response        contract.JSON `json:"response,omitempty"`
+	ResponseOmitted bool          `json:"response_omitted,omitempty"`
 }
 
 // ListedServer is a server whose tools are in a conversation, with what the list depends on.
@@ -143,4 +155,4 @@ type ListedServer struct {
 }
 
 // ProgressName is the name of the query that returns what a run has come to so far, as an [Outcome].
-const ProgressName = "progress"
+const ProgressName = contract.ProgressName

@@ -47,6 +47,41 @@ func (in ResponseInput) patient() time.Duration {
 // payloadTooLarge is how the SDK types a payload over the server's limit. It marks it retryable, although no retry can succeed.
 const payloadTooLarge = "payloadSizeError"
 
+// acceptPatience is how long a request waits for a database or a storage that is away before its run fails. What the deployment says of
+// patience comes with the acceptance itself.
+const acceptPatience = time.Hour
+
+// acceptOptions: what is written belongs to the run and is found again by the next attempt, so it may be repeated freely. A request that
+// is refused is refused for good.
+func acceptOptions() workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		Summary:             "accept the request",
+		StartToCloseTimeout: time.Minute,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:        firstRetry,
+			BackoffCoefficient:     2,
+			MaximumInterval:        lastRetry,
+			MaximumAttempts:        attempts(1, acceptPatience, lastRetry),
+			NonRetryableErrorTypes: []string{payloadTooLarge},
+		},
+	}
+}
+
+// renderOptions: it reads only. The caller waits for it, and can have the response otherwise, so it is given up after some minutes.
+func renderOptions() workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		Summary:             "render the response",
+		StartToCloseTimeout: time.Minute,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:        firstRetry,
+			BackoffCoefficient:     2,
+			MaximumInterval:        lastRetry,
+			MaximumAttempts:        attempts(1, 5*time.Minute, lastRetry),
+			NonRetryableErrorTypes: []string{payloadTooLarge},
+		},
+	}
+}
+
 // discoverOptions: listing tools changes nothing, so it may be repeated freely. A client that waits hears of a server that is away
 // within seconds; a run for which nobody waits has patience.
 func discoverOptions(in ResponseInput, s activities.Server) workflow.ActivityOptions {

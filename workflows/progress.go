@@ -16,6 +16,11 @@ func (r *run) tell(ctx workflow.Context, doing string) {
 	if r.in.Carried != nil {
 		// Temporal does not pass the summary of an execution on to the next.
 		text += "\n\n" + r.in.Summary() + " · went on from an earlier execution, whose history was full"
+	} else if r.requested {
+		text += "\n\n" + r.in.Summary() // whoever started it could not know it
+	}
+	if r.in.Batch != "" {
+		text += "\n\n" + r.in.place()
 	}
 	workflow.SetCurrentDetails(ctx, text)
 }
@@ -30,6 +35,14 @@ func (in *ResponseInput) Summary() string {
 	return text
 }
 
+// place says in a line what a run is part of.
+func (in *ResponseInput) place() string {
+	if in.CustomID == "" {
+		return "of " + in.Batch
+	}
+	return in.CustomID + " of " + in.Batch
+}
+
 func (r *run) counts() string {
 	return fmt.Sprintf("turn %d of %d · %d MCP calls · %d items · %d tokens in, %d out",
 		r.turn, r.in.MaxSteps, r.calls, r.outputLen(), r.usage.InputTokens, r.usage.OutputTokens)
@@ -40,7 +53,7 @@ func (r *run) announce(ctx workflow.Context) error {
 	if err := workflow.SetQueryHandler(ctx, ProgressName, func() (Outcome, error) { return r.outcome(), nil }); err != nil {
 		return err
 	}
-	if !r.in.Background || r.in.Carried != nil {
+	if r.requested || !r.in.Background || r.in.Carried != nil {
 		return nil
 	}
 	return workflow.UpsertTypedSearchAttributes(ctx, Status.ValueSet(responses.ResponseInProgress))

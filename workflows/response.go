@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -14,7 +15,16 @@ import (
 
 // Response runs one response from its input to its end. See the package comment.
 func Response(ctx workflow.Context, in ResponseInput) (Outcome, error) {
+	requested := in.Request != nil
+	if requested {
+		accepted, err := accept(ctx, *in.Request)
+		if err != nil {
+			return refused(ctx, err)
+		}
+		in = accepted
+	}
 	r := newRun(in)
+	r.requested = requested
 	if err := r.announce(ctx); err != nil {
 		return Outcome{}, err
 	}
@@ -38,8 +48,10 @@ type run struct {
 	nextItem   int
 	calls      int // MCP calls made
 	usage      responses.Usage
+	throttled  int
 	status     string
 	reason     string
+	requested  bool // this execution began with a request
 
 	// What the client has to answer before the conversation can go on.
 	pendingCalls     []string
@@ -121,23 +133,46 @@ func (r *run) incomplete(reason string) {
 // end turns what run returned into the workflow's own result.
 func (r *run) end(ctx workflow.Context, err error) (Outcome, error) {
 	out := r.outcome()
+	if !out.end(ctx, err) {
+		return out, err
+	}
+	r.publish(ctx, out)
+	r.tellOthers(ctx, out)
+	r.render(ctx, &out)
+	return out, out.result(err)
+}
+
+// end says how a run ended. It is false for an error that says nothing of the run.
+func (out *Outcome) end(ctx workflow.Context, err error) bool {
 	out.CompletedAt = workflow.Now(ctx)
 	var failure *failure
 	switch {
 	case temporal.IsCanceledError(err):
 		out.Status = responses.ResponseCancelled
-		err = temporal.NewCanceledError(out)
 	case errors.As(err, &failure):
 		out.Status = responses.ResponseFailed
 		out.Error = &responses.RunError{Code: failure.kind, Type: failure.kind, Message: failure.message, Param: failure.param}
-		err = temporal.NewApplicationErrorWithOptions(failure.message, failure.kind,
-			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{out}, Cause: failure.cause})
+		if failure.shown != nil {
+			out.Error.Type, out.Error.Code = failure.shown.Type, cmp.Or(failure.shown.Code, failure.shown.Type)
+		}
 	case err != nil:
-		return out, err
+		return false
 	}
-	r.publish(ctx, out)
-	r.tellOthers(ctx, out)
-	return out, err
+	return true
+}
+
+// result is the error of a workflow that ends so.
+func (out *Outcome) result(err error) error {
+	var failure *failure
+	switch {
+	case errors.As(err, &failure):
+		return temporal.NewApplicationErrorWithOptions(failure.message, failure.kind,
+			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{*out}, Cause: failure.cause})
+	case err != nil:
+		return temporal.NewCanceledError(*out)
+	default:
+		return nil
+	}
 }
 
 // outcome is what the run has come to so far.
@@ -149,6 +184,7 @@ func (r *run) outcome() Outcome {
 		Conversation:     r.transcript,
 		OutputFrom:       r.in.Input.Len(),
 		Usage:            r.usage,
+		Throttled:        r.throttled,
 		PendingCalls:     r.pendingCalls,
 		PendingApprovals: r.pendingApprovals,
 		Servers:          listedServers(r.in.Servers),
@@ -173,6 +209,7 @@ type failure struct {
 	message string
 	param   string // the place in the request, if the request is to blame
 	cause   error
+	shown   *Refusal // what the API would have said, where that is more than kind
 }
 
 func (f *failure) Error() string { return f.message }

@@ -16,6 +16,7 @@ func (r *run) modelTurn(ctx workflow.Context) (activities.ModelTurnResult, error
 	r.turn++
 	for first := r.model; ; {
 		answer, err := r.ask(ctx, r.model-first)
+		r.throttled += answer.Throttled + activities.Throttled(err)
 		if err == nil {
 			r.accept(answer)
 			return answer, nil

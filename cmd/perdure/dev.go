@@ -233,6 +233,7 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 	if err != nil {
 		return err
 	}
+	workerOpts.Register = starter.NewIntake(ctx, options).Register
 	d.parts.start(ctx, "worker", func(ctx context.Context) error {
 		defer closeSteps()
 		return worker.Run(ctx, d.temporal, steps, workerOpts)

@@ -65,7 +65,7 @@ const (
 func searchAttributes() map[string]enumspb.IndexedValueType {
 	keys := []temporal.SearchAttributeKey{
 		workflows.Organization, workflows.User, workflows.Model, workflows.Servers, workflows.Status,
-		workflows.Stored, workflows.Key, workflows.Created,
+		workflows.Stored, workflows.Key, workflows.Created, workflows.BatchID,
 	}
 	types := make(map[string]enumspb.IndexedValueType, len(keys))
 	for _, k := range keys {

@@ -198,6 +198,7 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Stores, sealer 
 	steps, err := activities.New(activities.Options{
 		Events: log, Blobs: blobs, MCP: mcp, Models: models, Sealer: sealer, Logger: logger, Webhooks: webhooks,
 		Connections:    connections,
+		Files:          newFiles(c, blobs, sealer, connections, logger),
 		Payloads:       payload.NewDataConverter(newPayloads(c.Encryption, sealer, blobs).codec),
 		HeartbeatEvery: heartbeatEvery(c.Limits.Model.Heartbeat),
 		ModelTimeout:   c.Limits.Model.Timeout,
@@ -227,35 +228,38 @@ func workerOptions(c config.Config, logger *slog.Logger) (worker.Options, error)
 	}, err
 }
 
-func starterOptions(c config.Config, temporal client.Client, log *events.Log, blobs *blob.Stores, sealer *secret.Sealer, catalog *model.Catalog, connections *connection.Service, logger *slog.Logger) (starter.Options, error) {
-	keys, err := newKeyring(c.Auth.APIKeys, c.Limits)
-	if err != nil {
-		return starter.Options{}, err
-	}
+// intakeOptions are those of a starter that are not about HTTP.
+func intakeOptions(c config.Config, temporal client.Client, blobs *blob.Stores, sealer *secret.Sealer, catalog *model.Catalog, connections *connection.Service, logger *slog.Logger) (starter.Options, error) {
 	retry, err := retryPolicies(c.MCP)
-	if err != nil {
-		return starter.Options{}, err
-	}
-	p := newPayloads(c.Encryption, sealer, blobs)
-	codec, err := codecEndpoint(c, p)
-	if err != nil {
-		return starter.Options{}, err
-	}
-	signIn, err := signInOptions(c)
+	files := newFiles(c, blobs, sealer, connections, logger)
 	return starter.Options{
 		Temporal: temporal, Namespace: namespaceOf(c.Temporal), TaskQueue: c.Temporal.TaskQueue,
 		Webhooks: subscriptions(c.Webhooks).For,
 		Dialect:  responses.Dialect(c.API.Dialect),
-		Events:   log, EventAge: c.Events.MaxAge,
-		Payloads: payload.NewDataConverter(p.codec), Codec: codec,
-		Blobs: blobs, Sealer: sealer, Catalog: catalog, Keys: keys, Network: c.Network.Policy(), Retry: retry, Connections: connections,
-		KeyLimits: identity.Limits{
-			RequestsPerMinute: c.Limits.RequestsPerMinute, RequestBurst: c.Limits.RequestBurst, ConcurrentRuns: c.Limits.ConcurrentRuns,
-		},
-		SignIn: signIn,
-		Pages:  ui.Pages(ui.Options{TemporalUI: c.Temporal.UIURL, Namespace: namespaceOf(c.Temporal)}),
-		Limits: starterLimits(c), Logger: logger,
+		Payloads: payload.NewDataConverter(newPayloads(c.Encryption, sealer, blobs).codec),
+		Blobs:    blobs, Sealer: sealer, Catalog: catalog, Network: c.Network.Policy(), Retry: retry, Connections: connections,
+		Files: files, Line: requestLine(files), Limits: starterLimits(c), Logger: logger,
 	}, err
+}
+
+func starterOptions(c config.Config, temporal client.Client, log *events.Log, blobs *blob.Stores, sealer *secret.Sealer, catalog *model.Catalog, connections *connection.Service, logger *slog.Logger) (starter.Options, error) {
+	o, err := intakeOptions(c, temporal, blobs, sealer, catalog, connections, logger)
+	if err != nil {
+		return starter.Options{}, err
+	}
+	if o.Keys, err = newKeyring(c.Auth.APIKeys, c.Limits); err != nil {
+		return starter.Options{}, err
+	}
+	if o.Codec, err = codecEndpoint(c, newPayloads(c.Encryption, sealer, blobs)); err != nil {
+		return starter.Options{}, err
+	}
+	o.Events, o.EventAge = log, c.Events.MaxAge
+	o.KeyLimits = identity.Limits{
+		RequestsPerMinute: c.Limits.RequestsPerMinute, RequestBurst: c.Limits.RequestBurst, ConcurrentRuns: c.Limits.ConcurrentRuns,
+	}
+	o.Pages = ui.Pages(ui.Options{TemporalUI: c.Temporal.UIURL, Namespace: namespaceOf(c.Temporal)})
+	o.SignIn, err = signInOptions(c)
+	return o, err
 }
 
 func starterLimits(c config.Config) starter.Limits {
@@ -272,6 +276,7 @@ func starterLimits(c config.Config) starter.Limits {
 		BodyMemory:        int64(c.HTTP.BodyMemory),
 		ConcurrentStarts:  c.HTTP.ConcurrentStarts,
 		ToolOutput:        int(c.Limits.ToolOutputToModel),
+		Batch:             batchLimits(c),
 		Run: workflows.Limits{
 			Tools:                  c.Limits.Tools,
 			ParallelCalls:          c.Limits.ParallelCalls,

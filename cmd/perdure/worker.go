@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"perdure/starter"
 	"perdure/worker"
 )
 
@@ -63,5 +64,10 @@ func runWorker(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	intake, err := intakeOptions(c, temporal, blobs, sealer, catalog, connections, logger)
+	if err != nil {
+		return err
+	}
+	options.Register = starter.NewIntake(cmd.Context(), intake).Register
 	return worker.Run(cmd.Context(), temporal, steps, options)
 }

@@ -13,6 +13,7 @@
 //
 //	NAMESPACE/runs/XX/OWNER/NAME     the values of a workflow
 //	NAMESPACE/events/XX/OWNER/NAME   events that were too large for a message of the event log
+//	NAMESPACE/files/XX/OWNER/NAME    parts of files, which are always sealed, by those who put them
 //
 // where XX spreads the owners, and NAME is the hash of the content. With encryption it is the hash under a key, and the content is
 // sealed. A value is written once and never changed, so a reader may cache it for as long as it likes and a writer that is repeated does

@@ -14,6 +14,18 @@ type Store struct {
 	all     *Stores
 	dir     string
 	invalid error // the owner can have no values
+	// sealed: what is put was sealed by whoever puts it. It is kept as it is, and not in memory.
+	sealed bool
+}
+
+// encrypts reports whether values are encrypted here.
+func (s *Store) encrypts() bool { return s.all.encrypt && !s.sealed }
+
+// remember keeps a value in memory.
+func (s *Store) remember(ref Ref, data []byte) {
+	if !s.sealed {
+		s.all.cache.add(s.label(ref), data)
+	}
 }
 
 // Put writes data and returns its name once it is kept durably. A value that was damaged is written anew. The store keeps data: the
@@ -34,13 +46,13 @@ func (s *Store) Put(ctx context.Context, data []byte) (Ref, error) {
 	if err := s.all.backend.put(ctx, s.dir+name, kept); err != nil {
 		return "", err
 	}
-	s.all.cache.add(s.label(ref), data)
+	s.remember(ref, data)
 	return ref, nil
 }
 
 // seal returns how data is kept, and under which name.
 func (s *Store) seal(ref Ref, data []byte) (name string, kept []byte, err error) {
-	if !s.all.encrypt {
+	if !s.encrypts() {
 		name, err = ref.digest()
 		return name, data, err
 	}
@@ -68,7 +80,7 @@ func (s *Stores) names(ref Ref, owners ...*Store) ([][]string, error) {
 	labels := make([]string, len(owners))
 	for i, o := range owners {
 		labels[i] = o.label(ref)
-		if !s.encrypt {
+		if !o.encrypts() {
 			names[i] = append(names[i], digest)
 		}
 	}
@@ -79,8 +91,8 @@ func (s *Stores) names(ref Ref, owners ...*Store) ([][]string, error) {
 			}
 		}
 	}
-	for i := range names {
-		if s.encrypt {
+	for i, o := range owners {
+		if o.encrypts() {
 			names[i] = append(names[i], digest)
 		}
 	}
@@ -97,9 +109,21 @@ func (s *Store) Get(ctx context.Context, ref Ref) ([]byte, error) {
 	}
 	data, err := s.read(ctx, ref)
 	if err == nil {
-		s.all.cache.add(s.label(ref), data)
+		s.remember(ref, data)
 	}
 	return data, err
+}
+
+// Remove removes a value of a file, whose names nobody else has: each was sealed once.
+func (s *Store) Remove(ctx context.Context, ref Ref) error {
+	if err := errors.Join(s.invalid, ctx.Err()); err != nil {
+		return err
+	}
+	name, err := ref.digest()
+	if err != nil {
+		return err
+	}
+	return s.all.backend.remove(ctx, s.dir+name)
 }
 
 func (s *Store) read(ctx context.Context, ref Ref) ([]byte, error) {

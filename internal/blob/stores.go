@@ -38,6 +38,7 @@ type Stores struct {
 const (
 	runs   = "runs/"
 	events = "events/"
+	files  = "files/"
 )
 
 // Open returns the stores. A directory must be usable; a bucket is not asked for anything yet.
@@ -96,9 +97,12 @@ func (s *Stores) For(workflowID string) *Store { return s.of(runs, workflowID) }
 // ForEvents returns the store of a response's events.
 func (s *Stores) ForEvents(responseID string) *Store { return s.of(events, responseID) }
 
+// ForFile returns the store of a file's parts, which are sealed for their place before they are put.
+func (s *Stores) ForFile(fileID string) *Store { return s.of(files, fileID) }
+
 func (s *Stores) of(kind, owner string) *Store {
 	dir, err := s.dir(kind, owner)
-	return &Store{all: s, dir: dir, invalid: err}
+	return &Store{all: s, dir: dir, invalid: err, sealed: kind == files}
 }
 
 // claimName is where it stands whose the values of a namespace are.
@@ -122,11 +126,20 @@ func (s *Stores) Claim(ctx context.Context, namespaceID string) error {
 
 // Remove removes all that a workflow owns, its events included. What is written at the same time may stay.
 func (s *Stores) Remove(ctx context.Context, workflowID string) error {
+	return s.removeOf(ctx, workflowID, runs, events)
+}
+
+// RemoveFile is Remove for a file.
+func (s *Stores) RemoveFile(ctx context.Context, fileID string) error {
+	return s.removeOf(ctx, fileID, files)
+}
+
+func (s *Stores) removeOf(ctx context.Context, owner string, kinds ...string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	for _, kind := range []string{runs, events} {
-		dir, err := s.dir(kind, workflowID)
+	for _, kind := range kinds {
+		dir, err := s.dir(kind, owner)
 		if err != nil {
 			return err
 		}

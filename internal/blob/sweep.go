@@ -11,6 +11,8 @@ type Sweep struct {
 	// Gone returns those of the workflows that do not exist and never will have anything that was written before it was asked. It is
 	// asked for many at once.
 	Gone func(ctx context.Context, workflowIDs []string) ([]string, error)
+	// GoneFiles is the same for files. Without it those stay.
+	GoneFiles func(ctx context.Context, fileIDs []string) ([]string, error)
 	// Before is when what was written last to a workflow that is gone must have been written: a workflow's first values are written
 	// before it exists. EventsBefore is the same for each event, whose workflow may exist.
 	Before, EventsBefore time.Time
@@ -22,11 +24,19 @@ const askedAtOnce = 100
 // Sweep removes the values in one shard of owners that are gone, and events that are old, and returns how many values. Others may write,
 // remove and sweep at the same time.
 func (s *Stores) Sweep(ctx context.Context, shard int, sweep Sweep) (removed int, err error) {
-	n, err := s.eachOwner(ctx, s.shard(runs, shard), func(ctx context.Context, dir string, names []string) (int, error) {
-		return s.sweepOwners(ctx, dir, names, sweep)
-	})
-	if err != nil {
-		return n, err
+	for _, kind := range []struct {
+		name string
+		gone func(context.Context, []string) ([]string, error)
+	}{{runs, sweep.Gone}, {files, sweep.GoneFiles}} {
+		if kind.gone == nil {
+			continue
+		}
+		n, err := s.eachOwner(ctx, s.shard(kind.name, shard), func(ctx context.Context, dir string, names []string) (int, error) {
+			return s.sweepOwners(ctx, dir, names, kind.gone, sweep.Before)
+		})
+		if removed += n; err != nil {
+			return removed, err
+		}
 	}
 	old, err := s.eachOwner(ctx, s.shard(events, shard), func(ctx context.Context, dir string, names []string) (int, error) {
 		removed := 0
@@ -38,7 +48,7 @@ func (s *Stores) Sweep(ctx context.Context, shard int, sweep Sweep) (removed int
 		}
 		return removed, nil
 	})
-	return n + old, err
+	return removed + old, err
 }
 
 // eachOwner calls do with some owners' directories at a time, and adds up what it returns.
@@ -57,7 +67,7 @@ func (s *Stores) eachOwner(ctx context.Context, dir string, do func(ctx context.
 	}
 }
 
-func (s *Stores) sweepOwners(ctx context.Context, dir string, names []string, sweep Sweep) (int, error) {
+func (s *Stores) sweepOwners(ctx context.Context, dir string, names []string, whichGone func(context.Context, []string) ([]string, error), before time.Time) (int, error) {
 	byID := map[string]string{}
 	var ids []string
 	for _, name := range names {
@@ -67,7 +77,7 @@ func (s *Stores) sweepOwners(ctx context.Context, dir string, names []string, sw
 			ids = append(ids, id)
 		}
 	}
-	gone, err := sweep.Gone(ctx, ids)
+	gone, err := whichGone(ctx, ids)
 	if err != nil {
 		return 0, err
 	}
@@ -75,14 +85,14 @@ func (s *Stores) sweepOwners(ctx context.Context, dir string, names []string, sw
 	for _, id := range gone {
 		dir := dir + byID[id] + "/"
 		// Only now: whoever takes a workflow's first steps at this moment has written something young.
-		young, err := s.anyYoung(ctx, dir, sweep.Before)
+		young, err := s.anyYoung(ctx, dir, before)
 		if err != nil {
 			return removed, err
 		}
 		if young {
 			continue
 		}
-		n, err := s.removeOlder(ctx, dir, sweep.Before)
+		n, err := s.removeOlder(ctx, dir, before)
 		if removed += n; err != nil {
 			return removed, err
 		}

@@ -26,6 +26,9 @@ type Binding struct {
 	User string
 	// Issuer is the authorization server, with the redirect URI, that the value is for.
 	Issuer string
+	// FileID is the file that the value is a part of, and Part which one.
+	FileID string
+	Part   string
 }
 
 var errNoPurpose = errors.New("secret: the binding has no purpose")
@@ -51,6 +54,8 @@ func (b Binding) associatedData() ([]byte, error) {
 		{7, b.ConnectorID},
 		{8, b.User},
 		{9, b.Issuer},
+		{10, b.FileID},
+		{11, b.Part},
 	} {
 		if field.value == "" {
 			continue

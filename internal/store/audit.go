@@ -33,6 +33,12 @@ const (
 	ActConnectorDelete     = "connector.delete"
 	ActGrantCreate         = "grant.create"
 	ActGrantDelete         = "grant.delete"
+	ActBatchCreate         = "batch.create"
+	ActBatchPause          = "batch.pause"
+	ActBatchResume         = "batch.resume"
+	ActBatchCancel         = "batch.cancel"
+	ActFileCreate          = "file.create"
+	ActFileDelete          = "file.delete"
 )
 
 // entry is an event before it has an ID and a time.

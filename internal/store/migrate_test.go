@@ -14,7 +14,7 @@ import (
 	"perdure/internal/store"
 )
 
-const migrations = 3
+const migrations = 5
 
 func TestMigrate(t *testing.T) {
 	t.Parallel()

@@ -25,6 +25,7 @@ func searchAttributes() map[string]string {
 	return map[string]string{
 		"PerdureOrganization": "Keyword", "PerdureUser": "Keyword", "PerdureModel": "Keyword", "PerdureServers": "KeywordList",
 		"PerdureStatus": "Keyword", "PerdureKey": "Keyword", "PerdureCreated": "Datetime",
+		"PerdureStored": "Bool", "PerdureBatch": "Keyword",
 	}
 }
 

@@ -1,0 +1,51 @@
+package batch
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// Result is a line of the output file or of the error file.
+type Result struct {
+	ID       string    `json:"id"`
+	CustomID string    `json:"custom_id"`
+	Response *Answer   `json:"response"`
+	Error    *NoAnswer `json:"error"`
+}
+
+// Answer is what a request of its own would have been answered with.
+type Answer struct {
+	StatusCode int             `json:"status_code"`
+	RequestID  string          `json:"request_id"`
+	Body       json.RawMessage `json:"body"`
+}
+
+// NoAnswer is why there is none.
+type NoAnswer struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// The codes of lines that were not answered. The first two are OpenAI's.
+const (
+	CodeExpired   = "batch_expired"
+	CodeCancelled = "batch_cancelled"
+)
+
+// Answered is a line that was answered, with a response or with an error.
+func Answered(batchID string, line int, customID string, status int, body json.RawMessage) Result {
+	id := requestID(batchID, line)
+	return Result{ID: id, CustomID: customID, Response: &Answer{StatusCode: status, RequestID: "req_" + derived("request", id), Body: body}}
+}
+
+// Unanswered is a line that the batch has not come to, or has stopped.
+func Unanswered(batchID string, line int, customID, code string) Result {
+	message := "This request could not be executed before the completion window expired."
+	if code == CodeCancelled {
+		message = "This request was not executed because the batch was cancelled."
+	}
+	return Result{ID: requestID(batchID, line), CustomID: customID, Error: &NoAnswer{Code: code, Message: message}}
+}
+
+// Succeeded reports whether the line belongs into the output file.
+func (r Result) Succeeded() bool { return r.Response != nil && r.Response.StatusCode == http.StatusOK }

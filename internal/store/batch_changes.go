@@ -1,0 +1,127 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+
+	"perdure/internal/batch"
+	"perdure/internal/identity"
+)
+
+// What the steps of a batch change may be changed again by an attempt that is repeated: each of these methods does nothing to a batch that
+// is already what it is to become, and nothing to one that has ended.
+
+// StartedBatch notes that Temporal has the batch's workflow.
+func (s *Store) StartedBatch(ctx context.Context, organization, id string) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE batches SET started = $1 WHERE organization = $2 AND id = $3`, true, organization, id)
+	return s.failed(ctx, "note the start of the batch", err)
+}
+
+// RunBatch makes a batch one that runs so many lines, and returns what it is then. ErrNotFound: there is none.
+func (s *Store) RunBatch(ctx context.Context, organization, id string, lines int) (batch.Batch, error) {
+	return s.changeBatch(ctx, "run the batch", organization, id, batch.InProgress, []batch.Status{batch.Validating}, `lines_total = $4`, lines)
+}
+
+// FailBatch ends a batch whose file cannot be processed.
+func (s *Store) FailBatch(ctx context.Context, organization, id string, problems []batch.Problem) (batch.Batch, error) {
+	text, err := json.Marshal(problems)
+	if err != nil {
+		return batch.Batch{}, err
+	}
+	return s.changeBatch(ctx, "end the batch", organization, id, batch.Failed, []batch.Status{batch.Validating, batch.Cancelling}, `problems = $4`, string(text))
+}
+
+// MoveBatch makes a batch, of whatever status that comes before, one of another status.
+func (s *Store) MoveBatch(ctx context.Context, organization, id string, to batch.Status) (batch.Batch, error) {
+	return s.changeBatch(ctx, "move the batch on", organization, id, to, before[to], `paused = $4`, false)
+}
+
+// before lists what a batch may be that becomes another thing.
+var before = map[batch.Status][]batch.Status{
+	batch.Finalizing: {batch.InProgress},
+	batch.Completed:  {batch.InProgress, batch.Finalizing},
+	batch.Expired:    {batch.Validating, batch.InProgress, batch.Finalizing},
+	batch.Cancelling: {batch.Validating, batch.InProgress},
+	batch.Cancelled:  {batch.Validating, batch.InProgress, batch.Cancelling},
+}
+
+// at has the column with the time at which a batch became something.
+var at = map[batch.Status]string{
+	batch.InProgress: "in_progress", batch.Finalizing: "finalizing", batch.Completed: "completed", batch.Failed: "failed",
+	batch.Expired: "expired", batch.Cancelling: "cancelling", batch.Cancelled: "cancelled",
+}
+
+// changeBatch gives a batch another status, and sets what the clause says, if it has one of the statuses that may come before. It returns
+// the batch as it is then.
+func (s *Store) changeBatch(ctx context.Context, what, organization, id string, to batch.Status, from []batch.Status, set string, value any) (b batch.Batch, err error) {
+	err = s.write(ctx, what, func(tx *sql.Tx) error {
+		b, err = lockBatch(ctx, tx, s.engine, organization, id)
+		if err != nil {
+			return err
+		}
+		for _, status := range from {
+			if b.Status != status {
+				continue
+			}
+			_, err := tx.ExecContext(ctx, `UPDATE batches SET status = $1, `+at[to]+` = $2, started = $3, `+set+` WHERE organization = $5 AND id = $6`,
+				string(to), micros(now()), true, value, organization, id)
+			if err != nil {
+				return err
+			}
+			b, err = lockBatch(ctx, tx, s.engine, organization, id)
+			return err
+		}
+		return nil
+	})
+	return b, err
+}
+
+func lockBatch(ctx context.Context, q querier, e engine, organization, id string) (batch.Batch, error) {
+	return scanBatch(q.QueryRowContext(ctx, `SELECT `+batchColumns+` FROM batches WHERE organization = $1 AND id = $2`+e.forUpdate(), organization, id))
+}
+
+// AdvanceBatch notes how far a batch has come. What is behind what is known already changes nothing: it is an attempt that was thought lost.
+func (s *Store) AdvanceBatch(ctx context.Context, organization, id string, p batch.Progress) error {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	_, err = s.db.ExecContext(ctx, `UPDATE batches SET progress = $1, lines_done = $2 WHERE organization = $3 AND id = $4 AND lines_done < $2`,
+		string(text), p.Done(), organization, id)
+	return s.failed(ctx, "note the progress of the batch", err)
+}
+
+// PauseBatch keeps a batch of the actor's organization from beginning further lines, or lets it go on. ErrConflict: it runs none any more.
+func (s *Store) PauseBatch(ctx context.Context, by identity.Actor, id string, paused bool) error {
+	action := ActBatchResume
+	if paused {
+		action = ActBatchPause
+	}
+	return s.write(ctx, "pause the batch, or let it go on", func(tx *sql.Tx) error {
+		b, err := lockBatch(ctx, tx, s.engine, by.Organization, id)
+		switch {
+		case err != nil:
+			return err
+		case b.Status != batch.Validating && b.Status != batch.InProgress:
+			return ErrConflict
+		case b.Paused == paused:
+			return nil
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE batches SET paused = $1 WHERE organization = $2 AND id = $3`, paused, by.Organization, id)
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, by, now(), entry{action, id, nil})
+	})
+}
+
+// CancelBatch makes a batch of the actor's organization one that is being cancelled. It returns the batch as it is then, which may be one
+// that has ended. ErrNotFound: there is none.
+func (s *Store) CancelBatch(ctx context.Context, by identity.Actor, id string) (batch.Batch, error) {
+	b, err := s.MoveBatch(ctx, by.Organization, id, batch.Cancelling)
+	if err != nil || b.Status != batch.Cancelling {
+		return b, err
+	}
+	return b, s.Record(ctx, by, ActBatchCancel, id, nil)
+}

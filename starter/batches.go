@@ -1,0 +1,344 @@
+package starter
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"perdure/internal/batch"
+	"perdure/internal/file"
+	"perdure/internal/identity"
+	"perdure/internal/responses"
+	"perdure/internal/store"
+	"perdure/workflows"
+)
+
+// BatchLimits bound batches.
+type BatchLimits struct {
+	// Concurrency is how many lines of a batch run at the same time, unless its request wants fewer, and Places how many of all batches of
+	// an organization.
+	Concurrency, Places int
+	// UnderWay is how many batches of an organization there may be that have not ended.
+	UnderWay int
+	// Run is what batches are told of the rest.
+	Run workflows.BatchLimits
+}
+
+// createBatch makes a batch of a file of requests, and begins it.
+func (s *Starter) createBatch(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		return err
+	}
+	body, memory, err := s.readBody(w, r, who)
+	if err != nil {
+		return err
+	}
+	defer memory.done()
+	given, err := decodeBatch(body, s.Limits.Batch)
+	if err != nil {
+		return err
+	}
+	b := given.batch(who, key)
+	b.Fingerprint = fingerprint(key, body)
+	if err := s.checkInputFile(r.Context(), who, b.InputFile); err != nil {
+		return s.repeatedBatch(w, r, who, b, err)
+	}
+	return s.beginBatch(w, r, who, b)
+}
+
+// beginBatch stores a new batch and begins it. First the row, then the workflow, under an ID that is the row's: whoever repeats the request
+// with its key, or looks at the batch, begins what a starter that died in between has left.
+func (s *Starter) beginBatch(w http.ResponseWriter, r *http.Request, who identity.Principal, b batch.Batch) error {
+	ctx := r.Context()
+	err := s.Store.AddBatch(ctx, actor(r, who), b, s.Limits.Batch.UnderWay)
+	switch {
+	case errors.Is(err, store.ErrConflict):
+		return s.repeatedBatch(w, r, who, b, err)
+	case errors.Is(err, store.ErrTooMany):
+		return &refusal{&responses.Error{
+			Status: http.StatusTooManyRequests, Type: responses.ErrRateLimited, Code: "batch_limit_exceeded",
+			Message: "the organization has as many batches under way as it may have; wait until one has ended",
+		}, retryBatch}
+	case err != nil:
+		return err
+	}
+	if err := s.startBatch(ctx, who, &b); err != nil {
+		if b.Fingerprint == "" { // nobody can repeat the request, other than by one for another batch
+			s.takeBack(context.WithoutCancel(ctx), actor(r, who), &b)
+		}
+		return err
+	}
+	s.Logger.InfoContext(ctx, "batch started", "request", requestID(w), "batch", b.ID, "organization", who.Organization, "user", who.User, "key", who.Key)
+	return s.writeValue(w, r, showBatch(&b, nil))
+}
+
+// retryBatch is when one who has too many batches may try again.
+const retryBatch = time.Minute
+
+// repeatedBatch answers a request that came before with the batch that it made then. If there is none, the reason for which it makes none
+// now is the answer.
+func (s *Starter) repeatedBatch(w http.ResponseWriter, r *http.Request, who identity.Principal, b batch.Batch, reason error) error {
+	if b.Fingerprint == "" {
+		return reason
+	}
+	before, err := s.Store.Batch(r.Context(), who.Organization, b.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return reason
+	case err != nil:
+		return err
+	case before.Fingerprint != b.Fingerprint:
+		return keyReused()
+	}
+	if err := s.heal(r.Context(), who, &before); err != nil {
+		return err
+	}
+	return s.writeValue(w, r, showBatch(&before, nil))
+}
+
+// startBatch begins a batch, if it has not begun.
+func (s *Starter) startBatch(ctx context.Context, who identity.Principal, b *batch.Batch) error {
+	if err := s.beginFiles(ctx, b); err != nil {
+		return err
+	}
+	limits := s.Limits.Batch.Run
+	limits.Places, limits.RunTimeout = s.Limits.Batch.Places, s.Limits.RunTimeout
+	in := workflows.BatchInput{
+		BatchID: b.ID, Organization: b.Organization, User: b.User, Key: b.Key, Concurrency: b.Concurrency,
+		Created: b.Times.Created, Deadline: b.Expires(), Limits: limits,
+	}
+	options := client.StartWorkflowOptions{
+		ID:                    b.ID,
+		TaskQueue:             s.TaskQueue,
+		WorkflowTaskTimeout:   taskTimeout,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		StaticSummary:         in.Summary(),
+		Priority:              temporal.Priority{PriorityKey: workflows.PriorityBatch, FairnessKey: b.Organization},
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			workflows.Organization.ValueSet(b.Organization),
+			workflows.User.ValueSet(b.User),
+			workflows.Key.ValueSet(b.Key),
+			workflows.BatchID.ValueSet(b.ID),
+			workflows.Status.ValueSet(string(batch.InProgress)),
+			workflows.Created.ValueSet(b.Times.Created),
+		),
+	}
+	err := s.starting(ctx, who, func(ctx context.Context) error {
+		_, err := s.Temporal.ExecuteWorkflow(ctx, options, workflows.BatchName, in)
+		return err
+	})
+	var taken *serviceerror.WorkflowExecutionAlreadyStarted
+	if err != nil && !errors.As(err, &taken) {
+		return err
+	}
+	b.Started = true
+	return s.Store.StartedBatch(ctx, b.Organization, b.ID)
+}
+
+// takeBack removes a batch that could not be begun. If it has begun nevertheless, its workflow finds that there is no such batch.
+func (s *Starter) takeBack(ctx context.Context, by identity.Actor, b *batch.Batch) {
+	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
+	defer cancel()
+	err := s.Store.RemoveBatch(ctx, b.Organization, b.ID)
+	if err == nil {
+		err = s.Files.Release(ctx, b.ID)
+	}
+	for _, id := range []string{b.OutputFile, b.ErrorFile} {
+		if err == nil {
+			err = s.Files.Delete(ctx, by, id)
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+	}
+	if err != nil {
+		s.Logger.WarnContext(ctx, "a batch that was not begun is left in the list", "batch", b.ID, "error", err)
+	}
+}
+
+// heal begins a batch whose starter died before it could.
+func (s *Starter) heal(ctx context.Context, who identity.Principal, b *batch.Batch) error {
+	if b.Started || b.Status.Ended() {
+		return nil
+	}
+	return s.startBatch(ctx, who, b)
+}
+
+// checkInputFile wants a file of the caller's organization that has requests.
+func (s *Starter) checkInputFile(ctx context.Context, who identity.Principal, id string) error {
+	f, err := s.Files.Get(ctx, who.Organization, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return responses.Invalid("input_file_id", "there is no file '%s'", clip(id))
+	case err != nil:
+		return err
+	case f.Purpose != file.PurposeBatch:
+		return responses.Invalid("input_file_id", "the purpose of the file is %s: upload one with the purpose %s", f.Purpose, file.PurposeBatch)
+	}
+	return nil
+}
+
+// ownBatch returns a batch of the caller's organization; a 404 for any other.
+func (s *Starter) ownBatch(ctx context.Context, who identity.Principal, id string) (batch.Batch, error) {
+	if !batch.IsID(id) {
+		return batch.Batch{}, batchNotFound(id)
+	}
+	b, err := s.Store.Batch(ctx, who.Organization, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return b, batchNotFound(id)
+	}
+	return b, err
+}
+
+func batchNotFound(id string) *responses.Error {
+	return &responses.Error{Status: http.StatusNotFound, Type: responses.ErrNotFound, Message: "No batch found with id '" + clip(id) + "'."}
+}
+
+// getBatch answers with a batch as it is now.
+func (s *Starter) getBatch(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
+	b, err := s.ownBatch(r.Context(), who, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	s.tryHeal(r.Context(), who, &b)
+	return s.writeValue(w, r, showBatch(&b, s.batchProgress(r.Context(), &b)))
+}
+
+// tryHeal is heal for one who only looks.
+func (s *Starter) tryHeal(ctx context.Context, who identity.Principal, b *batch.Batch) {
+	if time.Since(b.Times.Created) < healAfter {
+		return // it is being begun
+	}
+	if err := s.heal(ctx, who, b); err != nil {
+		s.Logger.WarnContext(ctx, "a batch could not be begun yet", "batch", b.ID, "error", err)
+	}
+}
+
+// healAfter is how long a starter has to begin a batch that it has stored.
+const healAfter = startTimeout + 5*time.Second
+
+// progressTimeout bounds how long a batch is asked for what the database does not have of it.
+const progressTimeout = time.Second
+
+// batchProgress asks the workflow of a batch that runs. It is nil if that does not answer soon.
+func (s *Starter) batchProgress(ctx context.Context, b *batch.Batch) *workflows.BatchProgress {
+	if b.Status != batch.InProgress && b.Status != batch.Cancelling || s.gates.temporal.Away() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, progressTimeout)
+	defer cancel()
+	answer, err := s.Temporal.QueryWorkflow(ctx, b.ID, "", workflows.BatchProgressName)
+	if err != nil {
+		return nil
+	}
+	var p workflows.BatchProgress
+	if err := answer.Get(&p); err != nil {
+		return nil
+	}
+	return &p
+}
+
+// listBatches lists the batches of the caller's organization, the newest first.
+func (s *Starter) listBatches(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
+	params := r.URL.Query()
+	for name, values := range params {
+		if name != "after" && name != "limit" {
+			return responses.Invalid(clip(name), "unknown parameter; this list takes after, limit")
+		}
+		if len(values) > 1 {
+			return responses.Invalid(name, "must be given once")
+		}
+	}
+	limit, err := pageLimit(params)
+	if err != nil {
+		return err
+	}
+	batches, more, err := s.Store.Batches(r.Context(), who.Organization, params.Get("after"), limit)
+	if errors.Is(err, store.ErrCursor) {
+		return responses.Invalid("after", "must be the ID of a batch")
+	}
+	if err != nil {
+		return err
+	}
+	shown := make([]shownBatch, len(batches))
+	for i := range batches {
+		s.tryHeal(r.Context(), who, &batches[i])
+		shown[i] = showBatch(&batches[i], nil)
+	}
+	list := newList(shown, "", func(b shownBatch) string { return b.ID })
+	list.HasMore = more
+	return s.writeValue(w, r, list)
+}
+
+// controlled makes a handler of a change of a batch that runs: in the database, which is what counts, and then by a signal, so that it
+// holds at once. A signal that is lost costs some seconds: the workflow looks into the database now and then.
+func (s *Starter) controlled(c workflows.BatchControl) tenantHandler {
+	return func(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
+		ctx := r.Context()
+		b, err := s.ownBatch(ctx, who, r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		if b.Status.Ended() || b.Status == batch.Finalizing {
+			return conflict("Cannot " + string(c) + " a batch with status '" + string(b.Status) + "'.")
+		}
+		by := actor(r, who)
+		if c == workflows.BatchCancel {
+			_, err = s.Store.CancelBatch(ctx, by, b.ID)
+		} else {
+			err = s.Store.PauseBatch(ctx, by, b.ID, c == workflows.BatchPause)
+		}
+		if err != nil {
+			return err
+		}
+		s.tryHeal(ctx, who, &b)
+		asking, over := s.asking(ctx)
+		defer over()
+		if err := s.Temporal.SignalWorkflow(asking, b.ID, "", workflows.BatchControlName, c); err != nil {
+			s.Logger.WarnContext(ctx, "a batch hears later of what is wanted of it", "batch", b.ID, "control", c, "error", err)
+		}
+		if b, err = s.Store.Batch(ctx, who.Organization, b.ID); err != nil {
+			return err
+		}
+		return s.writeValue(w, r, showBatch(&b, nil))
+	}
+}
+
+// retryBatchLines makes a batch of those lines of one that has ended that have failed.
+func (s *Starter) retryBatchLines(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		return err
+	}
+	body, memory, err := s.readBody(w, r, who)
+	if err != nil {
+		return err
+	}
+	defer memory.done()
+	of, err := s.ownBatch(r.Context(), who, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	given, err := decodeRetry(body, &of, s.Limits.Batch)
+	if err != nil {
+		return err
+	}
+	b := given.batch(who, key)
+	b.InputFile, b.RetryOf = file.NewID(), of.ID
+	b.Fingerprint = fingerprint(key, []byte(of.ID+"\n"+strings.TrimSpace(string(body))))
+	switch {
+	case !of.Status.Ended():
+		return conflict("Cannot retry a batch with status '" + string(of.Status) + "'.")
+	case of.Failed == 0:
+		return s.repeatedBatch(w, r, who, b, conflict("No line of the batch has failed."))
+	}
+	return s.beginBatch(w, r, who, b)
+}
