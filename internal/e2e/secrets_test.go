@@ -42,6 +42,8 @@ var canaries = map[string]string{
 	"idempotency key":    "k17q+cnry/idem=?&e4a7b1f6",
 	"value of a setting": "k18r+cnry/config=?&f5b8c2a7",
 	"key of the bucket":  "k19s+cnry/bucket=?&a6c9d3b8",
+
+	"authorization in a file": "k20t+cnry/file=?&b7d1e4c9",
 }
 
 // content is no secret: it must be found wherever content is kept, or the search is not worth anything.
