@@ -62,6 +62,7 @@ func (s *secretStack) drive(t *testing.T) (session string) {
 	s.driveSocket(t)
 	s.driveBucket(t)
 	s.driveConnectors(t)
+	s.driveFiles(t)
 	session = s.driveCodec(t)
 	s.driveCommands(t)
 	s.driveKill(t)

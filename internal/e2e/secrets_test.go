@@ -48,6 +48,7 @@ var canaries = map[string]string{
 	"ID of Cloudflare Access":     "k22v+cnry/cfid=?&d9f3a6eb",
 	"secret of Cloudflare Access": "k23w+cnry/cfsec=?&eaf4b7fc",
 	"client secret":               "k24x+cnry/client=?&fba5c8ad",
+	"authorization in a file":     "k25y+cnry/file=?&acb6d9be",
 }
 
 // content is no secret: it must be found wherever content is kept, or the search is not worth anything.
