@@ -21,16 +21,20 @@ const (
 
 // follow shows a run until it is over.
 func (s *session) follow(stream *apiclient.Stream, v *runView, events bool) (apiclient.Response, error) {
-	defer stream.Close()
 	defer v.live.Clear()
 	type next struct {
 		event apiclient.Event
 		err   error
 	}
 	ctx, stop := context.WithCancel(s.ctx())
-	defer stop()
-	coming := make(chan next)
+	coming, over := make(chan next), make(chan struct{})
+	defer func() {
+		stop()
+		<-over
+		stream.Close()
+	}()
 	go func() {
+		defer close(over)
 		for {
 			e, err := stream.Next(ctx)
 			select {
