@@ -18,7 +18,8 @@ type cli struct {
 	cmd            *exec.Cmd
 	stdout, stderr *output
 	ended          chan struct{}
-	code           int // read after ended is closed
+	shown          <-chan struct{} // closed when a terminal has shown all; nil without one
+	code           int             // read after ended is closed
 }
 
 // cliOptions are what a command gets besides its arguments.
@@ -87,6 +88,9 @@ const cliToken = "tok-e2e-canary-of-the-command-line"
 func (c *cli) wait() (code int, stdout, stderr string) {
 	c.t.Helper()
 	<-c.ended
+	if c.shown != nil {
+		<-c.shown
+	}
 	return c.code, string(c.stdout.since(0)), string(c.stderr.since(0))
 }
 
