@@ -41,6 +41,16 @@ type Config struct {
 	Log     Log     `mapstructure:"log"`
 
 	Webhooks []Webhook `mapstructure:"webhooks"`
+
+	Client Client `mapstructure:"client"`
+}
+
+// Client is which server the commands that call the API talk to, and as whom. Servers do not read it.
+type Client struct {
+	URL        string        `mapstructure:"url"`
+	APIKey     secret.String `mapstructure:"api_key"`      // Load fills it from APIKeyEnv or APIKeyFile
+	APIKeyEnv  string        `mapstructure:"api_key_env"`  // name of an environment variable that holds the key
+	APIKeyFile string        `mapstructure:"api_key_file"` // path of a file that holds the key
 }
 
 // HTTP is how the API is served.
