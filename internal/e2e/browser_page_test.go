@@ -138,7 +138,7 @@ func (v *visitor) overflowing(t *testing.T) []string {
 		if (root.scrollWidth <= wide) return []
 		const scrolls = e => e && e !== root && e !== document.body && (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement))
 		const out = [...document.body.querySelectorAll('*')]
-			.filter(e => e.getBoundingClientRect().right > wide + 0.5 && !scrolls(e.parentElement))
+			.filter(e => e.checkVisibility() && e.getBoundingClientRect().right > wide + 0.5 && !scrolls(e.parentElement))
 			.slice(0, 5).map(e => e.outerHTML.slice(0, 150) + ' ends at ' + Math.round(e.getBoundingClientRect().right))
 		return ['the page is ' + root.scrollWidth + ' pixels wide in a window of ' + wide, ...out]
 	})()`)

@@ -44,6 +44,8 @@ type pageStage struct {
 	mcp   *mcptest.Server
 	// made has the IDs of what there is, by the names that stand for them in the paths of pages.
 	made map[string]string
+	// adminKey is the API key of acme's admin.
+	adminKey string
 
 	browser  *browser
 	mu       sync.Mutex
@@ -171,8 +173,9 @@ func (s *pageStage) visitor(t *testing.T, p person) *visitor {
 // fill makes what acme has.
 func (s *pageStage) fill(t *testing.T) {
 	t.Helper()
-	key := s.key(t, acmeAdmin, "laptop")
+	s.adminKey = s.key(t, acmeAdmin, "laptop")
 	s.key(t, acmeMember, "notebook")
+	key := s.adminKey
 	servers := fmt.Sprintf(`"tools": [{"type": "mcp", "server_label": "files", "server_url": %q}]`, s.mcp.URL())
 	for name, body := range map[string]string{
 		"completed run": fmt.Sprintf(`{"input": "say hello", %s}`, servers),
