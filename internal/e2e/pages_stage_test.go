@@ -52,7 +52,7 @@ type pageStage struct {
 	visitors map[person]*visitor
 }
 
-func newPageStage(t *testing.T) *pageStage {
+func newPageStage(t *testing.T, o stackOptions) *pageStage {
 	t.Helper()
 	s := &pageStage{made: map[string]string{}, visitors: map[person]*visitor{}, mcp: mcptest.NewServer(mcptest.ServerOptions{})}
 	held := make(chan struct{})
@@ -65,7 +65,8 @@ func newPageStage(t *testing.T) *pageStage {
 			}
 		}
 	})
-	s.stack = ownStack(t, stackOptions{Temporal: temporaldevtest.Address(t), Model: model.URL()})
+	o.Temporal, o.Model = temporaldevtest.Address(t), model.URL()
+	s.stack = ownStack(t, o)
 	s.openStore(t)
 	for _, p := range []person{acmeAdmin, acmeMember, emptyAdmin, emptyMember} {
 		s.join(t, p)
@@ -207,14 +208,8 @@ func (s *pageStage) create(t *testing.T, key, path, body string) string {
 	return made.ID
 }
 
-// path fills the IDs of what there is into the path of a page, where their names stand in braces.
+// path is the path of a page, with the IDs of what there is.
 func (s *pageStage) path(t *testing.T, path string) string {
 	t.Helper()
-	for name, id := range s.made {
-		path = strings.ReplaceAll(path, "{"+name+"}", id)
-	}
-	if strings.ContainsAny(path, "{}") {
-		t.Fatalf("%s: there is no such thing", path)
-	}
-	return path
+	return filled(t, s.made, path)
 }

@@ -50,14 +50,10 @@ func TestPagesAreListed(t *testing.T) {
 // telephone, none asks another site for anything, and none has a script or a style in its HTML.
 func TestPages(t *testing.T) {
 	t.Parallel()
-	s := newPageStage(t)
+	s := newPageStage(t, stackOptions{})
 	byPerson := map[person][]pageCase{}
 	for _, c := range pageCases {
-		as := c.as
-		if as == nil {
-			as = everyone
-		}
-		for _, p := range as {
+		for _, p := range c.people() {
 			byPerson[p] = append(byPerson[p], c)
 		}
 	}
