@@ -199,6 +199,8 @@ type Limits struct {
 	RequestBurst      int `mapstructure:"request_burst"`       // how many of them at once
 	ConcurrentRuns    int `mapstructure:"concurrent_runs"`     // at all starters together; 0 is no limit
 	OpenRequests      int `mapstructure:"open_requests"`       // at one starter, streams and WebSockets among them
+
+	Schedules int `mapstructure:"schedules"` // of one organization; 0 lets nobody have any
 }
 
 // HistoryLimits bounds the history of one execution in Temporal. A run goes on as a new execution with the first turn that ends beyond them.
@@ -274,6 +276,7 @@ func Default() Config {
 			RequestBurst:           1000,
 			ConcurrentRuns:         1000,
 			OpenRequests:           2000,
+			Schedules:              100,
 		},
 		Worker: Worker{
 			MaxConcurrentActivities:    200,

@@ -46,6 +46,7 @@ func (s *Starter) tenantRoutes(handle func(pattern string, h http.Handler)) {
 		handle("POST "+base+"/{id}/cancel", s.durable(s.cancelResponse))
 		handle("GET "+base+"/{id}/input_items", s.durable(s.listInputItems))
 	}
+	s.scheduleRoutes(handle)
 	handle("POST /v1/conversations", s.durable(s.createConversation))
 	handle("GET /v1/conversations/{id}", s.durable(s.getConversation))
 	handle("POST /v1/conversations/{id}", s.durable(s.updateConversation))
