@@ -47,7 +47,7 @@ func serveRequests(t *testing.T, m *modeltest.Server, change ...func(*Options)) 
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() {
-		ended <- worker.Run(ctx, r.temporal, steps, worker.Options{
+		ended <- worker.Run(ctx, r.options.Temporal, steps, worker.Options{
 			TaskQueue: r.options.TaskQueue, MaxActivities: 10, MaxWorkflowTasks: 10, StopGrace: 10 * time.Second, Logger: r.options.Logger,
 			Register: NewIntake(ctx, r.options).Register,
 		})

@@ -181,10 +181,6 @@ func (s *Starter) scheduleOptions(ctx context.Context, who identity.Principal, i
 	if err != nil {
 		return client.ScheduleOptions{}, err
 	}
-	memo, err := s.Payloads.ToPayload(record)
-	if err != nil {
-		return client.ScheduleOptions{}, err
-	}
 	spec := client.ScheduleSpec{
 		CronExpressions: given.Cron, TimeZoneName: given.TimeZone, Jitter: time.Duration(given.Jitter) * time.Second,
 		StartAt: timeOrZero(given.StartsAt), EndAt: timeOrZero(given.EndsAt),
@@ -202,7 +198,7 @@ func (s *Starter) scheduleOptions(ctx context.Context, who identity.Principal, i
 			ID: "scheduled/" + id, Workflow: workflows.ScheduledName, Args: []any{input}, TaskQueue: s.TaskQueue,
 			WorkflowTaskTimeout: taskTimeout, Priority: priority(who, true), TypedSearchAttributes: owner,
 		},
-		Memo: map[string]any{memoSchedule: memo}, TypedSearchAttributes: owner,
+		Memo: map[string]any{memoSchedule: record}, TypedSearchAttributes: owner,
 	}, nil
 }
 

@@ -9,10 +9,15 @@ import (
 
 	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	tlog "go.temporal.io/sdk/log"
 
 	"perdure/internal/identity"
 	"perdure/internal/modeltest"
+	"perdure/internal/payload"
 	"perdure/internal/responses"
+	"perdure/internal/temporaldev/temporaldevtest"
 	"perdure/workflows"
 )
 
@@ -23,17 +28,17 @@ type scheduler struct {
 	mux          *http.ServeMux
 }
 
-func newScheduler(t *testing.T, m *modeltest.Server) *scheduler {
+func newScheduler(t *testing.T, m *modeltest.Server, change ...func(*Options)) *scheduler {
 	t.Helper()
 	s := &scheduler{organization: "acme-" + uuid.NewString(), mux: http.NewServeMux()}
-	s.rig = serveRequests(t, m, func(o *Options) {
+	s.rig = serveRequests(t, m, append(change, func(o *Options) {
 		o.Keys = must(identity.NewKeyring(map[identity.KeyHash]identity.Principal{
 			identity.HashKey(apiKey):   {Organization: s.organization, User: "alice", Key: "laptop", Scopes: identity.AllScopes, Role: identity.Member},
 			identity.HashKey(bobsKey):  {Organization: s.organization, User: "bob", Key: "bob", Scopes: identity.AllScopes, Role: identity.Member},
 			identity.HashKey(otherKey): {Organization: s.organization + "-2", User: "alice", Key: "eve", Scopes: identity.AllScopes, Role: identity.Admin},
 			identity.HashKey(annsKey):  {Organization: s.organization, User: "ann", Key: "ann", Scopes: identity.AllScopes, Role: identity.Admin},
 		}))
-	})
+	})...)
 	(&Starter{}).scheduleRoutes(s.mux.Handle)
 	return s
 }
@@ -110,6 +115,49 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// TestScheduleIsEncrypted: with encryption, Temporal can read neither the request of a schedule nor what is said of it, and each of its
+// runs can, although Temporal gives them other IDs.
+func TestScheduleIsEncrypted(t *testing.T) {
+	t.Parallel()
+	s := newScheduler(t, modeltest.New(modeltest.Text("done")), func(o *Options) {
+		codec := payload.NewCodec(o.Sealer, true)
+		o.Payloads = payload.NewDataConverter(codec)
+		o.Temporal = must(client.NewLazyClient(client.Options{
+			HostPort: temporaldevtest.Address(t), Logger: tlog.NewStructuredLogger(o.Logger),
+			DataConverter: o.Payloads, FailureConverter: payload.NewFailureConverter(codec),
+		}))
+		t.Cleanup(o.Temporal.Close)
+	})
+	made := s.made(t, `{"name":"canary-71ae","interval":86400,"request":{"input":"canary-71ae"}}`)
+	path := "/" + made.ID
+	s.ask(t, apiKey, http.MethodPost, path+"/trigger", "").want(t, http.StatusOK)
+	var run shownRun
+	eventually(t, "the run has ended", func() bool {
+		a := s.ask(t, apiKey, http.MethodGet, path, "")
+		a.want(t, http.StatusOK, `"name":"canary-71ae"`, `"input":"canary-71ae"`)
+		shown := decoded[shownSchedule](t, a)
+		if len(shown.RecentRuns) == 1 {
+			run = shown.RecentRuns[0]
+		}
+		return len(shown.RecentRuns) == 1 && len(shown.Running) == 0
+	})
+	if got := s.get(t, apiKey, "/v1/responses/"+run.ResponseID).response(t); got.Status != responses.ResponseCompleted {
+		t.Errorf("the response is %+v", got)
+	}
+	raw := must(s.temporal.WorkflowService().DescribeSchedule(t.Context(), &workflowservice.DescribeScheduleRequest{
+		Namespace: s.options.Namespace, ScheduleId: made.ID,
+	}))
+	history := s.temporal.GetWorkflowHistory(t.Context(), run.ResponseID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	text := raw.String()
+	for history.HasNext() {
+		text += must(history.Next()).String()
+	}
+	if strings.Contains(text, "canary") {
+		t.Errorf("Temporal has it in the clear: %s", text)
+	}
+	s.ask(t, apiKey, http.MethodDelete, path, "").want(t, http.StatusOK)
+}
+
 // A run that fails fails the run of the schedule, which pauses it if that was wanted.
 func TestScheduleThatPausesOnFailure(t *testing.T) {
 	t.Parallel()
@@ -171,7 +219,7 @@ func TestBadSchedule(t *testing.T) {
 		"seconds":           {`{"cron":["* * * * * *"],` + request + `}`, "cron[0]", "five members"},
 		"every second":      {`{"cron":["@every 1s"],` + request + `}`, "cron[0]", "five members"},
 		"another zone":      {`{"cron":["CRON_TZ=UTC 0 3 * * *"],` + request + `}`, "cron[0]", "five members"},
-		"no such minute":    {`{"cron":["61 3 * * *"],` + request + `}`, "cron", "minute"},
+		"no such minute":    {`{"cron":["61 3 * * *"],` + request + `}`, "cron", "Minute"},
 		"no such zone":      {`{"cron":["0 3 * * *"],"time_zone":"Europe/Atlantis",` + request + `}`, "time_zone", "zone"},
 		"no zone":           {`{"cron":["0 3 * * *"],"time_zone":"a b",` + request + `}`, "time_zone", "IANA"},
 		"too often":         {`{"interval":59,` + request + `}`, "interval", "60"},
@@ -199,6 +247,41 @@ func TestBadSchedule(t *testing.T) {
 		a := s.ask(t, apiKey, http.MethodPost, "", `{"interval":60,"request":{"input":"`+strings.Repeat("x", maxScheduleBody)+`"}}`)
 		a.want(t, http.StatusRequestEntityTooLarge)
 	})
+}
+
+// TestScheduleExamples: each example of openapi.yaml fits its schema, and the handlers take it and nothing else.
+func TestScheduleExamples(t *testing.T) {
+	t.Parallel()
+	s := newScheduler(t, modeltest.NewFunc(func(modeltest.Request) modeltest.Reply { return modeltest.Text("as an example") }))
+	count := 0
+	for pattern, o := range apiDoc().operations() {
+		method, path, _ := strings.Cut(pattern, " ")
+		rest, ours := strings.CutPrefix(path, schedulesPath)
+		content := o.RequestBody.Content["application/json"]
+		for name, example := range content.Examples {
+			if !ours {
+				continue
+			}
+			count++
+			body, to := string(example.Value), rest
+			if strings.Contains(rest, "{id}") {
+				to = strings.Replace(rest, "{id}", s.made(t, hourly).ID, 1)
+			}
+			if err := apiDoc().check(content.Schema, example.Value); err != nil {
+				t.Errorf("%s %s does not fit the schema: %v", pattern, name, err)
+			}
+			a := s.ask(t, apiKey, method, to, body)
+			a.want(t, http.StatusOK)
+			s.ask(t, apiKey, method, to, strings.TrimSuffix(body, "}")+`,"unknown":1}`).want(t, http.StatusBadRequest, `"param":"unknown"`)
+			s.ask(t, apiKey, http.MethodDelete, "/"+decoded[shownSchedule](t, a).ID, "").want(t, http.StatusOK)
+			eventually(t, "there is room again", func() bool {
+				return len(decoded[listOf[shownSchedule]](t, s.ask(t, apiKey, http.MethodGet, "", "")).Data) == 0
+			})
+		}
+	}
+	if count < 5 {
+		t.Errorf("there are %d examples", count)
+	}
 }
 
 // TestSchedulesAreBounded: an organization has so many, a repeated request makes none, and deleting one makes room.
@@ -236,7 +319,7 @@ func TestSchedulesAreBounded(t *testing.T) {
 func TestScheduledResponseID(t *testing.T) {
 	t.Parallel()
 	got := workflows.ScheduledResponseID("scheduled/sched_1-2026-11-26T18:00:00Z", "01a2")
-	if want := "resp_x"; got != want {
+	if want := "resp_a11cd38e-71cf-8dc0-b9e2-4785731625ef"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
