@@ -75,6 +75,21 @@ chaos: bin/perdure-temporal ## Kill processes at random while runs are under way
 	go test -race -count=1 -timeout 2h -v -run '^TestChaos$$' ./internal/e2e \
 		-chaos.runs $(RUNS) -chaos.kills $(KILLS) -chaos.seed $(SEED) | grep -v --line-buffered -e '^=== ' -e '^ *--- PASS: TestChaos/'
 
+# Both start a server of their own. What they write is in docs/pages.md.
+.PHONY: bench-pages
+bench-pages: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
+bench-pages: bin/perdure-temporal $(NPM_INSTALLED) ## Measure the first paint of each page with PAGE_RUNS=10000 runs; see docs/pages.md
+	bin/perdure-temporal --listen 127.0.0.1:0 --ui off $(TEST_ATTRIBUTES) -- \
+		go test -count=1 -timeout 1h -run '^TestFirstPaint$$' -v ./internal/e2e -paint.runs $(PAGE_RUNS) | grep -v -e '^=== ' -e '^ok'
+
+PAGE_RUNS ?= 10000
+
+.PHONY: screenshots
+screenshots: export PERDURE_TEMPORAL_BINARY = $(abspath bin/perdure-temporal)
+screenshots: bin/perdure-temporal $(NPM_INSTALLED) ## Write docs/screenshots: each page, in both themes, with demo data
+	bin/perdure-temporal --listen 127.0.0.1:0 --ui off $(TEST_ATTRIBUTES) -- \
+		go test -count=1 -run '^TestScreenshots$$' -v ./internal/e2e -screenshots $(abspath docs/screenshots) | grep -v '^=== '
+
 .PHONY: conformance
 conformance: $(CONFORMANCE_INSTALLED) ## Run MCP's conformance suite against the MCP client and its OAuth
 	go test -count=1 -v ./internal/conformance

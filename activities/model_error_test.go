@@ -51,6 +51,9 @@ func TestModelErrors(t *testing.T) {
 			f := setup(t, m.URL())
 			_, err := execute[activities.ModelTurnResult](f.env(), activities.ModelTurnName, f.turnInput(activities.Settings{}))
 			got := failureOf(t, err)
+			if throttled := strings.HasPrefix(tt.name, "rate limited"); (activities.Throttled(err) == 1) != throttled {
+				t.Errorf("throttled %d times", activities.Throttled(err))
+			}
 			if !strings.HasPrefix(got.Message, `model provider "p": `) || !strings.Contains(got.Message, tt.want.Message) {
 				t.Errorf("message %q, want %q in it", got.Message, tt.want.Message)
 			}

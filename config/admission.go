@@ -48,4 +48,5 @@ func (l Limits) validateAdmission(v *validation) {
 	v.atLeast("limits.request_burst", int64(l.RequestBurst), 1)
 	v.atLeast("limits.concurrent_runs", int64(l.ConcurrentRuns), 0)
 	v.atLeast("limits.open_requests", int64(l.OpenRequests), 1)
+	v.atLeast("limits.schedules", int64(l.Schedules), 0)
 }

@@ -41,6 +41,16 @@ type Config struct {
 	Log     Log     `mapstructure:"log"`
 
 	Webhooks []Webhook `mapstructure:"webhooks"`
+
+	Client Client `mapstructure:"client"`
+}
+
+// Client is which server the commands that call the API talk to, and as whom. Servers do not read it.
+type Client struct {
+	URL        string        `mapstructure:"url"`
+	APIKey     secret.String `mapstructure:"api_key"`      // Load fills it from APIKeyEnv or APIKeyFile
+	APIKeyEnv  string        `mapstructure:"api_key_env"`  // name of an environment variable that holds the key
+	APIKeyFile string        `mapstructure:"api_key_file"` // path of a file that holds the key
 }
 
 // HTTP is how the API is served.
@@ -189,6 +199,8 @@ type Limits struct {
 	RequestBurst      int `mapstructure:"request_burst"`       // how many of them at once
 	ConcurrentRuns    int `mapstructure:"concurrent_runs"`     // at all starters together; 0 is no limit
 	OpenRequests      int `mapstructure:"open_requests"`       // at one starter, streams and WebSockets among them
+
+	Schedules int `mapstructure:"schedules"` // of one organization; 0 lets nobody have any
 }
 
 // HistoryLimits bounds the history of one execution in Temporal. A run goes on as a new execution with the first turn that ends beyond them.
@@ -264,6 +276,7 @@ func Default() Config {
 			RequestBurst:           1000,
 			ConcurrentRuns:         1000,
 			OpenRequests:           2000,
+			Schedules:              100,
 		},
 		Worker: Worker{
 			MaxConcurrentActivities:    200,

@@ -50,6 +50,11 @@ func readEnvironment(env environment, file map[string]any) (values map[string]an
 		if !ok || isForeign(name, env[name]) {
 			continue
 		}
+		if long, short := shortNames[name]; short {
+			if suffix = long; env[envPrefix+long] != "" {
+				continue // the exact name counts
+			}
+		}
 		path, leaf, ok := findKey(suffix, configType, file)
 		if !ok {
 			unknown = append(unknown, name)

@@ -115,7 +115,7 @@ func writeExamples(t *testing.T) string {
 	example := commentedOut.ReplaceAllString(string(text), "$1$2")
 	for name, content := range map[string]string{
 		"nightly_key": "nightly-key\n", "gateway_key": "gateway-key\n", "billing_webhook": webhookSecret + "\n",
-		"egress_proxy": "user:password\n", "oidc_client_secret": "oidc-secret\n",
+		"egress_proxy": "user:password\n", "oidc_client_secret": "oidc-secret\n", "perdure_key": "pd_key\n",
 	} {
 		path := filepath.Join(dir, name)
 		writeFile(t, path, content)

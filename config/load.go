@@ -46,6 +46,7 @@ func Load(o Options) (Config, error) {
 	flags, flagProblems := readFlags(o.Flags)
 	problems = slices.Concat(problems, envProblems, flagProblems)
 
+	dropWeakerKeys(file, variables, flags)
 	c, err := merge(file, variables, flags)
 	if err != nil {
 		return Config{}, errors.Join(append(problems, err)...)

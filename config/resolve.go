@@ -31,6 +31,7 @@ func (c *Config) resolve(env environment) error {
 		c.Models.Providers[name] = provider
 	}
 	c.MCP.resolve()
+	problems = append(problems, c.Client.resolve(env))
 	for i := range c.Webhooks {
 		problems = append(problems, c.Webhooks[i].resolve(fmt.Sprintf("webhooks[%d]", i), env))
 	}
@@ -90,6 +91,7 @@ func (p *Provider) resolveHeaders(path string, env environment) error {
 func (c Config) namedVariables() []string {
 	names := []string{
 		c.Secrets.KeysetEnv, c.Encryption.Codec.TokenEnv, c.Network.Proxy.CredentialsEnv, c.Auth.OIDC.ClientSecretEnv, c.Database.URLEnv,
+		c.Client.APIKeyEnv,
 	}
 	for _, k := range c.Auth.APIKeys {
 		names = append(names, k.KeyEnv)

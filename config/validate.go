@@ -46,6 +46,7 @@ func (c Config) Validate() error {
 	c.validateWebhooks(v)
 	c.Limits.validate(v)
 	c.Worker.validate(v)
+	c.Client.validate(v)
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		v.report("log.format", "must be text or json")
 	}

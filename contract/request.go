@@ -13,9 +13,12 @@ type ResponseInput struct {
 // Request asks for a response. Exactly one of Body and Line is set.
 type Request struct {
 	// Organization and User are for whom the run is: whose connectors it may use, and who may see it. Each is a name of 1 to 64 letters,
-	// digits and . _ @ + -. A user that Perdure's database knows has its role there; any other one is a member.
+	// digits and . _ @ + -.
 	Organization string `json:"organization"`
 	User         string `json:"user"`
+	// Role is the most that the run may do for the user: "admin" is what Perdure's database says that the user is, at the time of the run,
+	// and left out is what any member may. Admins may use the connectors of all members.
+	Role string `json:"role,omitempty"`
 	// Key is the name, not the secret, of the API key that the run is to be found by. It may be left out.
 	Key string `json:"key,omitempty"`
 	// MembersOnly refuses the request unless the user is, when the run begins, a member of the organization in Perdure's database. It is

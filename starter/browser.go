@@ -1,10 +1,12 @@
 package starter
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 
 	"perdure/internal/identity"
+	"perdure/internal/page"
 	"perdure/internal/responses"
 )
 
@@ -21,6 +23,9 @@ type ErrorPage func(w http.ResponseWriter, r *http.Request, who *identity.Princi
 // changes something must come from a page of ours. Errors meet a person in failed.
 func (s *Starter) Page(h PageHandler, failed ErrorPage) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.secureCookies(r) {
+			r = page.BehindHTTPS(r)
+		}
 		who, ok, err := s.signedIn(r)
 		switch {
 		case err != nil:
@@ -30,7 +35,8 @@ func (s *Starter) Page(h PageHandler, failed ErrorPage) http.Handler {
 			http.Redirect(w, r, signInFor(r), http.StatusSeeOther)
 			return
 		}
-		if err := s.limited(w, r, who, h); err != nil {
+		err = s.delivered(r, s.limited(w, r, who, h))
+		if err != nil {
 			failed(w, r, &who, s.shown(w, r, err))
 		}
 	})
@@ -46,6 +52,15 @@ func (s *Starter) signedIn(r *http.Request) (who identity.Principal, ok bool, er
 		return who, false, forbidden("a page of another origin may not send this with your session")
 	}
 	return s.callers.ofSession(r.Context(), token)
+}
+
+// delivered passes on what went wrong with a page, unless it is that nobody is left to look at it.
+func (s *Starter) delivered(r *http.Request, err error) error {
+	if err == nil || !errors.Is(err, page.ErrNotDelivered) && r.Context().Err() == nil {
+		return err
+	}
+	s.Logger.DebugContext(r.Context(), "answer not delivered", "path", r.URL.Path, "error", err)
+	return nil
 }
 
 // signInFor is where a person signs in who wanted a page. A form that was sent cannot be sent again.

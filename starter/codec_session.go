@@ -1,16 +1,15 @@
 package starter
 
 import (
-	"bytes"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"html/template"
 	"net/http"
 	"strings"
 	"time"
 
+	"perdure/internal/page"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
 )
@@ -108,49 +107,22 @@ func (c *codecEndpoint) signOut(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-var codecPage = template.Must(template.New("").Parse(`<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><meta name="viewport" content="width=device-width">
-<title>Perdure codec endpoint</title></head>
-<body>
-<h1>Perdure codec endpoint</h1>
-{{with .Problem}}<p role="alert"><strong>{{.}}</strong></p>
-{{end}}{{if .SignedIn}}<p>You are signed in. In Temporal's Web UI, set the remote codec endpoint to <code>{{.Endpoint}}</code> and switch on that
-cross-origin credentials are included.</p>
-<form method="post" action="{{.Path}}/sign-out"><button>Sign out</button></form>
-{{else}}<p>Sign in to have Temporal's Web UI show encrypted payloads in this browser.</p>
-<form method="post" action="{{.Path}}/"><label>Token <input type="password" name="token" autocomplete="current-password" required autofocus></label>
-<button>Sign in</button></form>
-{{end}}</body>
-</html>
-`))
+// codecContent is what the template of the codec endpoint shows.
+type codecContent struct {
+	Problem, Path, Endpoint string
+	SignedIn                bool
+}
 
 func (c *codecEndpoint) show(w http.ResponseWriter, r *http.Request, status int, problem string) error {
 	scheme := "http://"
 	if isHTTPS(r) {
 		scheme = "https://"
 	}
-	var page bytes.Buffer
-	err := codecPage.Execute(&page, struct {
-		Problem, Path, Endpoint string
-		SignedIn                bool
-	}{problem, codecPath, scheme + r.Host + codecPath, c.hasSession(r)})
-	if err != nil {
-		return err
-	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
 	if status == http.StatusTooManyRequests {
-		h.Set("Retry-After", "2")
+		w.Header().Set("Retry-After", "2")
 	}
-	w.WriteHeader(status)
-	_, err = w.Write(page.Bytes())
-	if err != nil {
-		c.Logger.DebugContext(r.Context(), "answer not delivered", "request", requestID(w), "error", err)
-	}
-	return nil
+	return c.render(w, r, status, "codec", page.Frame{
+		Title: "Perdure codec endpoint", Theme: page.Theme(r), Path: "/",
+		Content: codecContent{problem, codecPath, scheme + r.Host + codecPath, c.hasSession(r)},
+	})
 }

@@ -70,7 +70,7 @@ func newOptions(t *testing.T) (Options, *logtest.Buffer) {
 		Network: egress.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:*"}},
 		Retry:   func(string) activities.RetryPolicy { return activities.RetryPolicy{} },
 		Limits: Limits{
-			Body: 32 << 20, MCPServers: 2, MaxSteps: 10, MaxStepsCap: 100, RunTimeout: time.Minute,
+			Schedules: 3, Body: 32 << 20, MCPServers: 2, MaxSteps: 10, MaxStepsCap: 100, RunTimeout: time.Minute,
 			ReadHeaderTimeout: 5 * time.Second, Grace: 20 * time.Second,
 			Run: workflows.Limits{
 				Tools: 10, ParallelCalls: 16, ParallelCallsPerServer: 8, DiscoveryTimeout: 15 * time.Second, DiscoveryAttempts: 3,

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"perdure/internal/identity"
@@ -42,7 +43,7 @@ func (s *Starter) listInputItems(w http.ResponseWriter, r *http.Request, who ide
 	return s.writeValue(w, r, page)
 }
 
-// inputItems reads the items from the run's own input, which is its first event.
+// inputItems reads the items from the run's own input: its first event, or what its first step has made of a request.
 func (s *Starter) inputItems(ctx context.Context, id string) ([]responses.Item, error) {
 	ctx, over := s.asking(ctx)
 	defer over()
@@ -51,15 +52,34 @@ func (s *Starter) inputItems(ctx context.Context, id string) ([]responses.Item, 
 	if err != nil {
 		return nil, err
 	}
-	input, err := payload.Fetch(ctx, s.Blobs, first.GetWorkflowExecutionStartedEventAttributes().GetInput())
-	if err != nil {
+	var in workflows.ResponseInput
+	if err := s.decodeFetched(ctx, id, first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in); err != nil {
 		return nil, err
 	}
-	var in workflows.ResponseInput
-	if err := s.payloadsOf(id).FromPayloads(input, &in); err != nil {
-		return nil, err
+	for in.Request != nil && history.HasNext() {
+		event, err := history.Next()
+		if err != nil {
+			return nil, err
+		}
+		if event.GetEventType() != enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED {
+			continue
+		}
+		var accepted workflows.Accepted
+		if err := s.decodeFetched(ctx, id, event.GetActivityTaskCompletedEventAttributes().GetResult(), &accepted); err != nil {
+			return nil, err
+		}
+		in = accepted.Input
 	}
 	return transcript.Load(ctx, s.Blobs.For(id), in.Input, in.InputFrom)
+}
+
+// decodeFetched decodes the only value of payloads in a workflow's history.
+func (s *Starter) decodeFetched(ctx context.Context, id string, payloads *commonpb.Payloads, out any) error {
+	fetched, err := payload.Fetch(ctx, s.Blobs, payloads)
+	if err != nil {
+		return err
+	}
+	return s.payloadsOf(id).FromPayloads(fetched, out)
 }
 
 // pageOf cuts a page out of items, which stand in the order of the conversation.

@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"perdure/internal/identity"
-	"perdure/internal/responses"
 )
 
 type shownMember struct {
@@ -24,14 +23,11 @@ func showMember(u identity.User) shownMember {
 }
 
 func (s *Starter) listMembers(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	if err := requireAdmin(who); err != nil {
-		return err
-	}
 	page, _, err := storePage(r)
 	if err != nil {
 		return err
 	}
-	members, next, err := s.Store.Members(r.Context(), who.Organization, page)
+	members, next, err := s.Members(r.Context(), who, page)
 	if err != nil {
 		return err
 	}
@@ -54,22 +50,7 @@ func (s *Starter) addMember(w http.ResponseWriter, r *http.Request, who identity
 	if err := s.readStrict(w, r, who, &given); err != nil {
 		return err
 	}
-	if err := identity.CheckName(given.ID); err != nil {
-		return responses.Invalid("id", "%s", err)
-	}
-	email, err := identity.ParseEmail(given.Email)
-	if err != nil {
-		return responses.Invalid("email", "%s", err)
-	}
-	role, err := identity.ParseRole(given.Role)
-	if err != nil {
-		return responses.Invalid("role", "%s", err)
-	}
-	by := actor(r, who)
-	if _, err := s.Store.EnsureOrganization(r.Context(), by); err != nil {
-		return err
-	}
-	member, err := s.Store.AddMember(r.Context(), by, given.ID, email, role)
+	member, err := s.AddMember(r, who, given.ID, given.Email, given.Role)
 	if err != nil {
 		return err
 	}
@@ -87,32 +68,18 @@ func (s *Starter) updateMember(w http.ResponseWriter, r *http.Request, who ident
 	if err := s.readStrict(w, r, who, &given); err != nil {
 		return err
 	}
-	role, err := identity.ParseRole(given.Role)
-	if err != nil {
-		return responses.Invalid("role", "%s", err)
-	}
-	id := r.PathValue("id")
-	if err := s.Store.SetRole(r.Context(), actor(r, who), id, role); err != nil {
-		return err
-	}
-	s.callers.forget()
-	member, err := s.Store.Member(r.Context(), who.Organization, id)
+	member, err := s.SetMemberRole(r, who, r.PathValue("id"), given.Role)
 	if err != nil {
 		return err
 	}
 	return s.writeValue(w, r, showMember(member))
 }
 
-// removeMember removes a member with what is theirs alone. Their keys and sessions end with it.
 func (s *Starter) removeMember(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	if err := requireAdmin(who); err != nil {
-		return err
-	}
 	id := r.PathValue("id")
-	if err := s.Store.RemoveMember(r.Context(), actor(r, who), id); err != nil {
+	if err := s.RemoveMember(r, who, id); err != nil {
 		return err
 	}
-	s.callers.forget()
 	return s.writeValue(w, r, deleted("organization.member", id))
 }
 

@@ -1,11 +1,13 @@
 package starter
 
 import (
-	"bytes"
-	"html/template"
+	"embed"
 	"net/http"
 	"strings"
 	"time"
+
+	"perdure/internal/identity"
+	"perdure/internal/page"
 )
 
 // notice is a page that tells a person one thing.
@@ -15,40 +17,36 @@ type notice struct {
 	Link, LinkText      string // to go on with; a path of ours
 }
 
-var noticePage = template.Must(template.New("").Parse(`<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><meta name="viewport" content="width=device-width">
-<title>{{.Title}} - Perdure</title></head>
-<body>
-<h1>{{.Title}}</h1>
-<p role="status">{{.Text}}</p>
-{{with .Remedy}}<p>{{.}}</p>
-{{end}}{{with .Stage}}<p>Stage: <code>{{.}}</code></p>
-{{end}}{{with .Link}}<p><a href="{{.}}">{{$.LinkText}}</a></p>
-{{end}}</body>
-</html>
-`))
+//go:embed templates
+var templateFiles embed.FS
 
-// showPage answers a browser. The page runs nothing, loads nothing and cannot be framed.
+var notices = page.MustParse(templateFiles, nil)
+
+// showPage answers a browser with a notice. Who is signed in finds the way on in the navigation around it.
 func (s *Starter) showPage(w http.ResponseWriter, r *http.Request, status int, n notice) error {
-	var page bytes.Buffer
-	if err := noticePage.Execute(&page, n); err != nil {
-		return err
+	f := page.Frame{Title: n.Title, Theme: page.Theme(r), Path: "/", Content: n}
+	if who, ok, err := s.signedIn(r); err == nil && ok && s.Pages != nil {
+		f.Account = AccountOf(who)
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
+	return s.render(w, r, status, "notice", f)
+}
+
+// render answers with a page of ours.
+func (s *Starter) render(w http.ResponseWriter, r *http.Request, status int, name string, f page.Frame) error {
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.answerTimeout)); err != nil {
 		return err
 	}
-	w.WriteHeader(status)
-	if _, err := w.Write(page.Bytes()); err != nil {
-		s.Logger.DebugContext(r.Context(), "answer not delivered", "request", requestID(w), "error", err)
-	}
-	return nil
+	return s.delivered(r, notices.Render(w, status, name, f))
+}
+
+// AccountOf is a person as pages show them who is signed in.
+func AccountOf(who identity.Principal) *page.Account {
+	return &page.Account{Organization: who.Organization, User: who.User, Role: string(who.Role), Admin: who.Role == identity.Admin}
+}
+
+// wantsPage reports whether a person asks in a browser, rather than a program.
+func (s *Starter) wantsPage(r *http.Request) bool {
+	return s.Pages != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // sentence makes one of an error's words.

@@ -101,6 +101,8 @@ func checkRequest(in workflows.AcceptInput) error {
 		return responses.Invalid("request.batch", "must have %d characters at most", maxBatch)
 	case len(r.CustomID) > maxCustomID:
 		return responses.Invalid("request.custom_id", "must have %d characters at most", maxCustomID)
+	case r.Role != "" && r.Role != string(identity.Member) && r.Role != string(identity.Admin):
+		return responses.Invalid("request.role", "must be member, admin or left out")
 	case r.Return != "" && r.Return != contract.ReturnResponse:
 		return responses.Invalid("request.return", "must be %q or left out", contract.ReturnResponse)
 	}
@@ -128,7 +130,9 @@ func (k *Intake) principal(ctx context.Context, r contract.Request) (identity.Pr
 	member, err := k.Store.Member(ctx, r.Organization, r.User)
 	switch {
 	case err == nil:
-		who.Role = member.Role
+		if r.Role == string(identity.Admin) {
+			who.Role = member.Role
+		}
 		return who, nil
 	case !errors.Is(err, store.ErrNotFound):
 		return who, err

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"perdure/internal/page"
 	"perdure/internal/responses"
 )
 
@@ -25,9 +26,10 @@ func (s *Starter) routes() http.Handler {
 			s.Pages(s, mux.Handle)
 		}
 	}
+	mux.Handle("GET "+page.StaticPath, page.Static())
 	mux.Handle("GET /healthz", s.handle(s.healthy))
 	mux.Handle("GET /readyz", s.handle(s.ready))
-	mux.Handle("/", s.handle(unmatched(mux)))
+	mux.Handle("/", s.handle(s.unmatched(mux)))
 	return s.guarded(mux)
 }
 
@@ -44,6 +46,7 @@ func (s *Starter) tenantRoutes(handle func(pattern string, h http.Handler)) {
 		handle("POST "+base+"/{id}/cancel", s.durable(s.cancelResponse))
 		handle("GET "+base+"/{id}/input_items", s.durable(s.listInputItems))
 	}
+	s.scheduleRoutes(handle)
 	handle("POST /v1/conversations", s.durable(s.createConversation))
 	handle("GET /v1/conversations/{id}", s.durable(s.getConversation))
 	handle("POST /v1/conversations/{id}", s.durable(s.updateConversation))
@@ -69,9 +72,15 @@ func (s *Starter) dialect(r *http.Request) responses.Dialect {
 	return s.ownDialect()
 }
 
-// unmatched answers what no route wants: with 405 where another method would do, else with 404.
-func unmatched(mux *http.ServeMux) func(http.ResponseWriter, *http.Request) error {
+// unmatched answers what no route wants: with 405 where another method would do, else with 404. A person is shown a page.
+func (s *Starter) unmatched(mux *http.ServeMux) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		if s.wantsPage(r) && !strings.HasPrefix(r.URL.Path, "/v1/") {
+			return s.showPage(w, r, http.StatusNotFound, notice{
+				Title: "Not found", Text: "There is no page at this address.", Remedy: "It may have been mistyped, or what it showed is gone.",
+				Link: "/", LinkText: "Go to the start page",
+			})
+		}
 		var allowed []string
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete} {
 			probe := r.WithContext(r.Context())

@@ -90,6 +90,8 @@ type Limits struct {
 	ConcurrentStarts int
 	// ToolOutput is how many bytes of one tool's output the model gets to see; 0 is the workers' default.
 	ToolOutput int
+	// Schedules is how many an organization may have.
+	Schedules int
 	// RunTimeout bounds a whole run.
 	RunTimeout time.Duration
 	// ReadHeaderTimeout bounds how long a client may take to send its headers.

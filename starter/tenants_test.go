@@ -29,6 +29,7 @@ type tenants struct {
 	*rig
 	// done is a response that has ended, running one that has not; item is the one item of the conversation.
 	done, running, conversation, item string
+	schedule                          string
 }
 
 func newTenants(t *testing.T, dialect responses.Dialect) *tenants {
@@ -62,6 +63,8 @@ func newTenants(t *testing.T, dialect responses.Dialect) *tenants {
 	x.running = x.create(t, `{"input":"alice's own words","background":true}`).response(t).ID
 	x.conversation = decoded[struct{ ID string }](t, x.ask(t, apiKey, http.MethodPost, "",
 		`{"items":[{"role":"user","content":"alice's own words"}]}`)).ID
+	x.schedule = decoded[struct{ ID string }](t, as(t, apiKey, http.MethodPost, x.url+schedulesPath,
+		`{"interval":86400,"paused":true,"request":{"input":"alice's own words"}}`)).ID
 	x.item = decoded[shownItems](t, x.ask(t, apiKey, http.MethodGet, "/"+x.conversation+"/items", "")).Data[0].ID
 	return x
 }
@@ -121,6 +124,11 @@ func (x *tenants) traces(t *testing.T) string {
 		out = append(out, as(t, apiKey, http.MethodGet, x.url+"/v1/conversations/"+id, "").body,
 			as(t, apiKey, http.MethodGet, x.url+"/v1/conversations/"+id+"/items", "").body)
 	}
+	d, err := x.temporal.ScheduleClient().GetHandle(t.Context(), x.schedule).Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out = append(out, fmt.Sprintf("%+v %d", *d.Schedule.State, d.Info.NumActions))
 	return strings.Join(out, "\n")
 }
 
@@ -167,6 +175,7 @@ func (x *tenants) cases() map[string]func(*testing.T) {
 	for _, base := range []string{"/v1/responses", agentPath} {
 		x.responseCases(base, cases)
 	}
+	x.scheduleCases(cases)
 	for pattern, body := range map[string]string{
 		"GET /v1/conversations/{id}": "", "POST /v1/conversations/{id}": `{"metadata":{"of":"eve"}}`, "DELETE /v1/conversations/{id}": "",
 		"GET /v1/conversations/{id}/items": "", "POST /v1/conversations/{id}/items": `{"items":[{"role":"user","content":"of eve"}]}`,
@@ -179,6 +188,37 @@ func (x *tenants) cases() map[string]func(*testing.T) {
 		}
 	}
 	return cases
+}
+
+func (x *tenants) scheduleCases(cases map[string]func(*testing.T)) {
+	const one = schedulesPath + "/{id}"
+	for _, pattern := range []string{
+		"GET " + one, "DELETE " + one, "POST " + one + "/pause", "POST " + one + "/resume", "POST " + one + "/trigger",
+	} {
+		cases[pattern] = func(t *testing.T) {
+			method, path, _ := strings.Cut(pattern, " ")
+			x.hidden(t, http.StatusNotFound, method, strings.ReplaceAll(path, "{id}", "%s"), "", x.schedule)
+		}
+	}
+	cases["GET "+schedulesPath] = func(t *testing.T) {
+		eventually(t, "alice's schedule is in her list", func() bool {
+			return strings.Contains(as(t, apiKey, http.MethodGet, x.url+schedulesPath, "").body, x.schedule)
+		})
+		if a := x.stranger(t, http.MethodGet, schedulesPath, ""); a.status != http.StatusOK || strings.Contains(a.body, x.schedule) {
+			t.Errorf("HTTP %d with %s", a.status, a.body)
+		}
+	}
+	cases["POST "+schedulesPath] = func(t *testing.T) {
+		key, body := uuid.NewString(), `{"interval":86400,"paused":true,"request":{"input":"x"}}`
+		mine := decoded[struct{ ID string }](t, as(t, apiKey, http.MethodPost, x.url+schedulesPath, body, "Idempotency-Key", key)).ID
+		eves := decoded[struct{ ID string }](t, as(t, otherKey, http.MethodPost, x.url+schedulesPath, body, "Idempotency-Key", key)).ID
+		if mine == eves {
+			t.Error("an Idempotency-Key gives another's schedule")
+		}
+		if a := as(t, apiKey, http.MethodGet, x.url+schedulesPath+"/"+eves, ""); a.status != http.StatusNotFound {
+			t.Errorf("alice sees what is not hers: HTTP %d with %s", a.status, a.body)
+		}
+	}
 }
 
 func (x *tenants) responseCases(base string, cases map[string]func(*testing.T)) {

@@ -36,6 +36,8 @@ func registerWorkflows(w worker.WorkflowRegistry) {
 		{workflows.DeletionName, workflows.Deletion, autoUpgrade},
 		// It goes on for as long as a month, and as a new execution every few minutes.
 		{workflows.BatchName, workflows.Batch, autoUpgrade},
+		// It does nothing but wait for its child, which is pinned itself.
+		{workflows.ScheduledName, workflows.Scheduled, autoUpgrade},
 		{workflows.SweepName, workflows.Sweep, autoUpgrade},
 	} {
 		w.RegisterWorkflowWithOptions(r.workflow, workflow.RegisterOptions{Name: r.name, VersioningBehavior: r.behavior})

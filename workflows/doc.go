@@ -21,6 +21,12 @@
 // their items stand in the order in which the model asked. When a turn has both MCP calls and function calls, the MCP calls are
 // made first, and the run ends with the function calls.
 //
+// # A run that others start
+//
+// The API starts a run with what it has made of a request. Any other program starts it with the request itself, [contract.Request]. The
+// run's first step is then "accept", which is the API's own code; what it returns goes into the run's memo and search attributes, and from
+// there on the run is like any other. A request that is refused ends the run with [ErrTypeInvalid].
+//
 // # What a run carries
 //
 // The conversation travels as a [transcript.Transcript], so that history grows with the number of steps and not with its square.

@@ -25,7 +25,7 @@ Perdure is ready.
                    %s (takes any token as authorization)
   State            %s
 
-`, d.http, orNone(d.uiURL), d.apiKey.Reveal(), filepath.Join(d.dir, "api-key"), d.signIn.Reveal(), devUser, model, d.demo.MCPURL(), d.demo.GitHubMCPURL(), d.dir)
+`, d.http, orNone(d.uiURL), d.apiKey.Reveal(), filepath.Join(d.dir, keyFile), d.signIn.Reveal(), devUser, model, d.demo.MCPURL(), d.demo.GitHubMCPURL(), d.dir)
 	if !d.config.Encryption.Codec.Token.IsZero() {
 		fmt.Fprintf(d.out, "Payloads are decrypted for Temporal's Web UI at %s/codec; sign in there first.\n\n", d.http)
 	}

@@ -15,6 +15,12 @@ import (
 	"perdure/internal/secret"
 )
 
+// Files of the data directory by which commands on the same machine find a "perdure dev".
+const (
+	keyFile = "api-key"
+	urlFile = "api-url"
+)
+
 // lockDir makes dir and holds it for this process until unlock: two servers on the same state would fight over it.
 func lockDir(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -104,7 +104,7 @@ func (d *deploying) does(want string, args ...string) {
 func (d *deploying) fails(args []string, words ...string) {
 	d.t.Helper()
 	code, out, errs := d.run(args...)
-	if code != 1 || out != "" {
+	if code == exitOK || out != "" {
 		d.t.Errorf("%v: exit %d, stdout %q", args, code, out)
 	}
 	for _, want := range words {

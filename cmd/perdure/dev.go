@@ -93,7 +93,7 @@ func runDev(cmd *cobra.Command, ports devPorts) (err error) {
 	}
 	defer unlock()
 	d := &devServer{config: c, dir: c.Data.Dir, logger: newLogger(c.Log, cmd.ErrOrStderr()), out: cmd.OutOrStdout()}
-	if d.apiKey, err = openAPIKey(filepath.Join(d.dir, "api-key")); err != nil {
+	if d.apiKey, err = openAPIKey(filepath.Join(d.dir, keyFile)); err != nil {
 		return err
 	}
 	// First of all the address that is most likely to be taken: to find out after the Temporal server has started would be late.
@@ -102,6 +102,10 @@ func runDev(cmd *cobra.Command, ports devPorts) (err error) {
 		return err
 	}
 	d.http = "http://" + listener.Addr().String()
+	if err := os.WriteFile(filepath.Join(d.dir, urlFile), []byte(d.http+"\n"), 0o600); err != nil {
+		listener.Close()
+		return err
+	}
 	defer func() {
 		if err != nil {
 			listener.Close()

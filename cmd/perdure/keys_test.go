@@ -45,7 +45,7 @@ func change(t *testing.T, args ...string) string {
 func refuse(t *testing.T, want string, args ...string) {
 	t.Helper()
 	code, out, errs := perdure(t.Context(), append([]string{"keys"}, args...)...)
-	if code != 1 || out != "" || !strings.Contains(errs, want) {
+	if code == exitOK || out != "" || !strings.Contains(errs, want) {
 		t.Errorf("perdure keys %v: exit %d, stdout %q, stderr %q, want %q", args, code, out, errs, want)
 	}
 }

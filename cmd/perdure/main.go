@@ -3,8 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -26,13 +24,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	started := false
+	noteStart(root, &started)
 	err := root.ExecuteContext(ctx)
-	interrupted := ctx.Err() != nil && errors.Is(err, context.Canceled)
-	if err != nil && !interrupted {
-		fmt.Fprintf(stderr, "perdure: %v\n", err)
-		return 1
-	}
-	return 0
+	return exitCode(ctx, err, started, stderr)
 }
 
 func newRoot() *cobra.Command {
@@ -43,12 +38,28 @@ func newRoot() *cobra.Command {
 Temporal workflow: discovery of MCP servers, model turns and tool calls are retried steps, so that a run
 survives the crash of any process.
 
-Start with "perdure dev", which needs nothing else.`,
+Start with "perdure dev", which needs nothing else, and then "perdure run".`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
 	}
 	root.PersistentFlags().String("config", "", "configuration `FILE` (YAML; default: PERDURE_CONFIG, or none)")
-	root.AddCommand(newDev(), newStarter(), newWorker(), newMigrate(), newDeployment(), newKey(), newKeys(), newMember(), newHealthcheck())
+	root.AddGroup(&cobra.Group{ID: useGroup, Title: "Use a server:"}, &cobra.Group{ID: operateGroup, Title: "Operate one:"})
+	for _, cmd := range []*cobra.Command{newRun(), newResponses(), newModels()} {
+		cmd.GroupID = useGroup
+		root.AddCommand(cmd)
+	}
+	for _, cmd := range []*cobra.Command{
+		newDev(), newStarter(), newWorker(), newMigrate(), newDeployment(), newKey(), newKeys(), newMember(), newHealthcheck(),
+	} {
+		cmd.GroupID = operateGroup
+		root.AddCommand(cmd)
+	}
 	return root
 }
+
+// The commands are of two kinds: clients of the API, and what serves it or works on its database.
+const (
+	useGroup     = "use"
+	operateGroup = "operate"
+)

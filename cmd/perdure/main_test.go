@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"perdure/config"
 )
@@ -30,19 +31,26 @@ func TestHelp(t *testing.T) {
 	if code != 0 || errs != "" {
 		t.Fatalf("exit %d, stderr %q", code, errs)
 	}
-	_, commands, _ := strings.Cut(out, "Available Commands:\n")
-	commands, _, _ = strings.Cut(commands, "\n\n")
-	const want = `  completion  Generate the autocompletion script for the specified shell
+	_, commands, _ := strings.Cut(out, "Use a server:\n")
+	commands, _, _ = strings.Cut(commands, "\n\nFlags:")
+	const want = `  models      List the models that runs can name
+  responses   List, show, watch, cancel and delete responses
+  run         Ask a model, with tools of MCP servers, and watch it work
+
+Operate one:
   deployment  See to the versions of workers: who gets new runs, and who is still needed
   dev         Run everything on this machine, with nothing else installed
   healthcheck Exit with 0 if a GET of the URL answers 200
-  help        Help about any command
   key         List, make and revoke the API keys of members
   keys        List and change the keys that encrypt what is stored
   member      List and change the members of an organization
   migrate     Bring the database up to date, and register the search attributes of runs
   starter     Serve the HTTP API against a Temporal server
-  worker      Carry out runs from a Temporal server`
+  worker      Carry out runs from a Temporal server
+
+Additional Commands:
+  completion  Generate the autocompletion script for the specified shell
+  help        Help about any command`
 	if diff := cmp.Diff(want, commands); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
@@ -67,23 +75,24 @@ func TestCommandLineErrors(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
+		code int
 		want []string
 	}{
-		{"unknown command", []string{"strater"}, []string{`unknown command "strater"`}},
-		{"unknown flag", []string{"dev", "--prot", "1"}, []string{"unknown flag: --prot"}},
-		{"argument", []string{"starter", "now"}, []string{`unknown command "now"`}},
-		{"no such file", []string{"worker", "--config", filepath.Join(dir, "none.yaml")}, []string{"none.yaml"}},
-		{"typo in the file", []string{"worker", "--config", typo}, []string{"typo.yaml", "htpp", "http"}},
-		{"bad address", []string{"starter", "--http", "8080"}, []string{"http.address: must be host:port"}},
-		{"nobody could use it", []string{"starter"}, []string{"auth.api_keys", "name at least one key"}},
-		{"worker without an event log", []string{"worker", "--data", dir}, []string{"events.url: is not set", "PERDURE_EVENTS_URL"}},
-		{"health of nobody", []string{"healthcheck", "http://127.0.0.1:1/"}, []string{"connection refused"}},
+		{"unknown command", []string{"strater"}, 2, []string{`unknown command "strater"`}},
+		{"unknown flag", []string{"dev", "--prot", "1"}, 2, []string{"unknown flag: --prot"}},
+		{"argument", []string{"starter", "now"}, 2, []string{`unknown command "now"`}},
+		{"no such file", []string{"worker", "--config", filepath.Join(dir, "none.yaml")}, 1, []string{"none.yaml"}},
+		{"typo in the file", []string{"worker", "--config", typo}, 1, []string{"typo.yaml", "htpp", "http"}},
+		{"bad address", []string{"starter", "--http", "8080"}, 1, []string{"http.address: must be host:port"}},
+		{"nobody could use it", []string{"starter"}, 1, []string{"auth.api_keys", "name at least one key"}},
+		{"worker without an event log", []string{"worker", "--data", dir}, 1, []string{"events.url: is not set", "PERDURE_EVENTS_URL"}},
+		{"health of nobody", []string{"healthcheck", "http://127.0.0.1:1/"}, 1, []string{"connection refused"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			code, out, errs := perdure(t.Context(), tt.args...)
-			if code != 1 || out != "" || !strings.HasPrefix(errs, "perdure: ") {
+			if code != tt.code || out != "" || !strings.HasPrefix(errs, "perdure: ") {
 				t.Errorf("exit %d, stdout %q, stderr %q", code, out, errs)
 			}
 			for _, want := range tt.want {
@@ -103,7 +112,7 @@ func TestInterruptedCommand(t *testing.T) {
 		t.Errorf("exit %d, stderr %q", code, errs)
 	}
 	// An interruption does not hide what was wrong before it.
-	if code, _, errs := perdure(ctx, "strater"); code != 1 || errs == "" {
+	if code, _, errs := perdure(ctx, "strater"); code != 2 || errs == "" {
 		t.Errorf("exit %d, stderr %q", code, errs)
 	}
 }
@@ -179,22 +188,36 @@ func TestFlagsAreConfiguration(t *testing.T) {
 // Every flag that stands for a key does so for one that exists; a misspelt key would fail only when the flag is used.
 func TestEveryBoundFlagHasAKey(t *testing.T) {
 	t.Parallel()
-	bound := 0
-	for _, command := range newRoot().Commands() {
-		for _, name := range []string{"http", "data"} {
-			f := command.Flags().Lookup(name)
-			if f == nil {
-				continue
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte("pd_key\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{
+		"http.address": "127.0.0.1:0", "data.dir": "d", "client.url": "http://127.0.0.1:1", "client.api_key_file": key,
+	}
+	bound := map[string]int{}
+	eachCommand(newRoot(), func(command *cobra.Command) {
+		command.Flags().VisitAll(func(f *pflag.Flag) {
+			for _, key := range f.Annotations[keyAnnotation] {
+				bound[key]++
+				if _, err := config.Load(config.Options{Flags: map[string]string{key: values[key]}}); err != nil {
+					t.Errorf("%s --%s: %v", command.CommandPath(), f.Name, err)
+				}
 			}
-			bound++
-			key := f.Annotations[keyAnnotation]
-			if _, err := config.Load(config.Options{Flags: map[string]string{key[0]: "127.0.0.1:0"}}); err != nil {
-				t.Errorf("%s --%s: %v", command.Name(), name, err)
-			}
+		})
+	})
+	for key := range values {
+		if bound[key] < 2 {
+			t.Errorf("%d flags stand for %s", bound[key], key)
 		}
 	}
-	if bound != 5 {
-		t.Errorf("%d flags are bound", bound)
+}
+
+// eachCommand visits a command and all below it.
+func eachCommand(cmd *cobra.Command, do func(*cobra.Command)) {
+	do(cmd)
+	for _, sub := range cmd.Commands() {
+		eachCommand(sub, do)
 	}
 }
 

@@ -56,7 +56,7 @@ func does(t *testing.T, args ...string) string {
 func fails(t *testing.T, want string, args ...string) {
 	t.Helper()
 	code, out, errs := perdure(t.Context(), args...)
-	if code != 1 || out != "" || !strings.Contains(errs, want) {
+	if code != exitError && code != exitUsage || out != "" || !strings.Contains(errs, want) {
 		t.Errorf("perdure %v: exit %d, stdout %q, stderr %q, want %q", args, code, out, errs, want)
 	}
 }

@@ -27,7 +27,7 @@ func bareServer(t *testing.T, attributes map[string]string) (address string) {
 
 func TestMigrateMayBeRepeated(t *testing.T) {
 	t.Setenv("TEMPORAL_ADDRESS", bareServer(t, map[string]string{"PerdureUser": "Keyword", "Foreign": "Int"}))
-	for _, want := range []string{"search attributes: 7 added, 8 in all\n", "search attributes: 0 added, 8 in all\n"} {
+	for _, want := range []string{"search attributes: 8 added, 9 in all\n", "search attributes: 0 added, 9 in all\n"} {
 		code, out, errs := perdure(t.Context(), "migrate")
 		if code != 0 || out != want {
 			t.Errorf("exit %d, stdout %q, want %q; stderr %s", code, out, want, errs)

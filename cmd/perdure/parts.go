@@ -277,6 +277,7 @@ func starterLimits(c config.Config) starter.Limits {
 		ConcurrentStarts:  c.HTTP.ConcurrentStarts,
 		ToolOutput:        int(c.Limits.ToolOutputToModel),
 		Batch:             batchLimits(c),
+		Schedules:         c.Limits.Schedules,
 		Run: workflows.Limits{
 			Tools:                  c.Limits.Tools,
 			ParallelCalls:          c.Limits.ParallelCalls,

@@ -39,7 +39,7 @@ func TestCreateLooksAtTheServer(t *testing.T) {
 	if v = must(w.Enable(t.Context(), ann, v.ID, true)); v.Tag != connector.TagConnected {
 		t.Errorf("it is %s", v.Tag)
 	}
-	events, _, err := w.Store.Events(t.Context(), "acme", store.Page{})
+	events, _, err := w.Store.Events(t.Context(), "acme", store.EventFilter{}, store.Page{})
 	check(t, err)
 	if e := events[0]; e.Action != store.ActConnectorEnable || e.Actor.User != "ann" || e.Actor.Address != "192.0.2.1" || events[1].Action != store.ActConnectorCreate {
 		t.Errorf("the audit log says %+v", events[:2])

@@ -94,7 +94,15 @@ type command struct {
 	Query         map[string]any    `json:"query,omitempty"`
 	Headers       map[string]string `json:"headers,omitempty"`
 	BaseURL       string            `json:"base_url,omitempty"`
+	File          *commandFile      `json:"file,omitempty"`
 	MaxRetries    int               `json:"max_retries,omitempty"`
+}
+
+// commandFile is a file to upload, or one that is there.
+type commandFile struct {
+	ID       string `json:"id,omitempty"`
+	Filename string `json:"filename,omitempty"`
+	Content  string `json:"content,omitempty"`
 }
 
 // seen is what a library made of the answer.

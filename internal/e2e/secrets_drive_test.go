@@ -61,6 +61,8 @@ func (s *secretStack) drive(t *testing.T) (session string) {
 	s.driveOutside(t)
 	s.driveSocket(t)
 	s.driveBucket(t)
+	s.driveConnectors(t)
+	s.driveFiles(t)
 	session = s.driveCodec(t)
 	s.driveCommands(t)
 	s.driveKill(t)

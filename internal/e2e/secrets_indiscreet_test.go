@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -31,8 +32,11 @@ func echoed(r *http.Request) string {
 	var all []string
 	for _, s := range []string{
 		strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), r.Header.Get("X-Canary"), r.URL.Query().Get("token"), strings.TrimPrefix(r.URL.Path, "/"),
+		r.Header.Get("X-Api-Key"), r.Header.Get("Cf-Access-Client-Id"), r.Header.Get("Cf-Access-Client-Secret"),
 	} {
-		all = append(all, inAllWays(s)...)
+		if s != "" {
+			all = append(all, inAllWays(s)...)
+		}
 	}
 	return jsonEscape(strings.Join(append(all, r.URL.String(), r.RequestURI), " "), true)
 }
@@ -45,7 +49,7 @@ func tell(from func(echo string) mcptest.Answer) mcptest.Answer {
 // tellHeader answers with what from makes of one secret, as it is.
 func tellHeader(from func(secret string) mcptest.Answer) mcptest.Answer {
 	return func(w http.ResponseWriter, r *http.Request, m mcptest.Message) {
-		from(jsonEscape(r.Header.Get("X-Canary"), false))(w, r, m)
+		from(jsonEscape(cmp.Or(r.Header.Get("X-Canary"), r.Header.Get("X-Api-Key")), false))(w, r, m)
 	}
 }
 
@@ -66,7 +70,7 @@ func malformed(w http.ResponseWriter, r *http.Request, _ mcptest.Message) {
 		panic(err) // HTTP/1.1 can be taken over
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "HTTP/1.1 %s %[1]s\r\n\r\n", r.Header.Get("X-Canary"))
+	fmt.Fprintf(conn, "HTTP/1.1 %s %[1]s\r\n\r\n", cmp.Or(r.Header.Get("X-Canary"), r.Header.Get("X-Api-Key")))
 }
 
 // indiscreet are servers that tell what they know, by what they do wrong: in their answer to tools/list, or to tools/call.
@@ -172,8 +176,14 @@ func (s *secretStack) newHook(t *testing.T) string {
 	return hook.URL
 }
 
-// mcp starts a server that answers a method as it is told to.
+// mcp starts a server for requests that bring its URL and credentials.
 func (s *secretStack) mcp(t *testing.T, method string, answer mcptest.Answer) *mcptest.Hostile {
+	t.Helper()
+	return s.peer(t, "MCP server", method, answer)
+}
+
+// peer starts a server that answers a method as it is told to.
+func (s *secretStack) peer(t *testing.T, name, method string, answer mcptest.Answer) *mcptest.Hostile {
 	t.Helper()
 	server := mcptest.NewHostile()
 	t.Cleanup(func() {
@@ -182,7 +192,7 @@ func (s *secretStack) mcp(t *testing.T, method string, answer mcptest.Answer) *m
 		}
 	})
 	server.On(method, func(w http.ResponseWriter, r *http.Request, m mcptest.Message) {
-		s.peers.record("MCP server", r, m.Params)
+		s.peers.record(name, r, m.Params)
 		answer(w, r, m)
 	})
 	return server

@@ -42,6 +42,13 @@ var canaries = map[string]string{
 	"idempotency key":    "k17q+cnry/idem=?&e4a7b1f6",
 	"value of a setting": "k18r+cnry/config=?&f5b8c2a7",
 	"key of the bucket":  "k19s+cnry/bucket=?&a6c9d3b8",
+
+	"admin's API key":             "k20t+cnry/admin=?&b7d1e4c9",
+	"API key of a connector":      "k21u+cnry/conn=?&c8e2f5da",
+	"ID of Cloudflare Access":     "k22v+cnry/cfid=?&d9f3a6eb",
+	"secret of Cloudflare Access": "k23w+cnry/cfsec=?&eaf4b7fc",
+	"client secret":               "k24x+cnry/client=?&fba5c8ad",
+	"authorization in a file":     "k25y+cnry/file=?&acb6d9be",
 }
 
 // content is no secret: it must be found wherever content is kept, or the search is not worth anything.
@@ -94,11 +101,12 @@ func newSecretStack(t *testing.T, settings string) *secretStack {
 	s.writeCreds(t, canaries["seed of NATS"])
 	s.stack = ownStack(t, stackOptions{
 		Temporal: s.server.Address, Model: s.model.URL(), Events: s.nats.URL(), Header: "E2E_PROVIDER_HEADER",
+		Auth: adminAuth,
 		Settings: fmt.Sprintf("limits:\n  patience: 100ms\n  discovery: {attempts: 2}\n  model: {attempts: 2}\n  call: {attempts: 2}\n"+
 			"webhooks:\n  - name: hook\n    url: \"%s/%s\"\n    secret_env: E2E_HOOK_SECRET\n%s",
 			s.newHook(t), url.PathEscape(canaries["URL of a webhook"]), settings),
 		Env: append(s.outside.env(),
-			"E2E_API_KEY="+canaries["API key"], "E2E_OTHER_API_KEY="+canaries["other API key"],
+			"E2E_API_KEY="+canaries["API key"], "E2E_ADMIN_KEY="+canaries["admin's API key"], "E2E_OTHER_API_KEY="+canaries["other API key"],
 			"E2E_MODEL_KEY="+canaries["key of the provider"], "E2E_PROVIDER_HEADER="+canaries["header of the provider"],
 			"E2E_HOOK_SECRET=whsec_"+base64.StdEncoding.EncodeToString([]byte(canaries["secret of a webhook"])),
 			"E2E_CODEC_TOKEN="+canaries["token of the codec"], "PERDURE_ENCRYPTION_CODEC_TOKEN_ENV=E2E_CODEC_TOKEN",
@@ -156,8 +164,11 @@ func TestSecretsShowNowhere(t *testing.T) {
 			s.haul.check(t, secrets)
 			s.haul.checkContent(t, name == "encrypted")
 			s.peers.check(t, map[string][]string{
-				"provider":                 {"key of the provider", "header of the provider"},
-				"MCP server":               {"authorization", "header", "path of a server", "query of a server"},
+				"provider":   {"key of the provider", "header of the provider"},
+				"MCP server": {"authorization", "header", "path of a server", "query of a server"},
+				"MCP server of a connector": {
+					"API key of a connector", "ID of Cloudflare Access", "secret of Cloudflare Access",
+				},
 				"webhook":                  {"URL of a webhook"},
 				"object store":             {},
 				"egress proxy":             {"password of the egress proxy"},

@@ -2,6 +2,8 @@ package identity
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"perdure/internal/secret"
@@ -23,6 +25,12 @@ type Session struct {
 func NewSession(organization, user string, now time.Time) (Session, secret.String) {
 	token := sessionPrefix + rand.Text() + rand.Text()
 	return Session{Hash: HashKey(token), Organization: organization, User: user, Created: now, Expires: now.Add(SessionFor)}, secret.New(token)
+}
+
+// ID names the session among those of its user. It says nothing of the token, nor of the hash by which the token is known.
+func (s Session) ID() string {
+	sum := sha256.Sum256(append([]byte("session ID\x00"), s.Hash[:]...))
+	return hex.EncodeToString(sum[:12])
 }
 
 // sessionKey is the key in the principal of a session: limits by key then count a user's browsers together.

@@ -8,6 +8,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Bounds of the headers that a user may add to requests.
@@ -57,10 +58,12 @@ func CheckHeader(name, value string) error {
 		return errors.New("a header has no name")
 	}
 	if len(name) > MaxHeaderNameBytes {
-		return fmt.Errorf("header %q… has a name longer than %d bytes", name[:16], MaxHeaderNameBytes)
+		return fmt.Errorf("a header has a name longer than %d bytes", MaxHeaderNameBytes)
 	}
-	if strings.ContainsFunc(name, func(r rune) bool { return !tokenRune(r) }) {
-		return fmt.Errorf("header %q has a character that is not allowed in names; use letters, digits and hyphens", name)
+	// What cannot be a name may be a secret in the wrong place, so it is not repeated.
+	if i := strings.IndexFunc(name, func(r rune) bool { return !tokenRune(r) }); i >= 0 {
+		wrong, _ := utf8.DecodeRuneInString(name[i:])
+		return fmt.Errorf("a header has a name with the character %q, which is not allowed in names; use letters, digits and hyphens", wrong)
 	}
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
 	if slices.Contains(reservedHeaders, canonical) ||

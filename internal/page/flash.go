@@ -48,8 +48,5 @@ func TakeFlash(w http.ResponseWriter, r *http.Request) *Flash {
 }
 
 func flashOf(r *http.Request, value string, age int) *http.Cookie {
-	return &http.Cookie{
-		Name: flashCookie, Value: value, Path: "/", MaxAge: age,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
-	}
+	return Cookie(r, flashCookie, value, "/", age)
 }

@@ -42,11 +42,12 @@ func (f Frame) Navigation() []Group {
 	}
 	groups := []Group{
 		{"", []Link{{"/playground", "Playground"}, {"/runs", "Runs"}, {"/batches", "Batches"}}},
-		{"Account settings", []Link{{"/settings/connectors", "Connectors"}, {"/settings/keys", "API keys"}}},
+		{"Account settings", []Link{{"/settings/connectors", "Connectors"}, {"/settings/keys", "API keys"}, {"/settings/account", "Account"}}},
 	}
 	if f.Account.Admin {
 		groups = append(groups, Group{"Enterprise settings", []Link{
-			{"/enterprise/connectors", "Connectors permissions"}, {"/enterprise/members", "Members"}, {"/enterprise/audit-log", "Audit log"},
+			{"/enterprise/connectors", "Connectors permissions"}, {"/enterprise/members", "Members"},
+			{"/enterprise/organization", "Organization"}, {"/enterprise/audit-log", "Audit log"},
 		}})
 	}
 	return groups

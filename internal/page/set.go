@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -45,6 +46,9 @@ func MustParse(files fs.FS, extra template.FuncMap) *Set {
 	return s
 }
 
+// ErrNotDelivered is the error of a page that was made and did not reach the browser, which has left.
+var ErrNotDelivered = errors.New("page not delivered")
+
 // Render answers with a page.
 func (s *Set) Render(w http.ResponseWriter, status int, name string, f Frame) error {
 	return s.execute(w, status, name, "layout", f)
@@ -66,8 +70,10 @@ func (s *Set) execute(w http.ResponseWriter, status int, name, part string, data
 	}
 	setHeaders(w.Header())
 	w.WriteHeader(status)
-	_, err := w.Write(body.Bytes())
-	return err
+	if _, err := w.Write(body.Bytes()); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotDelivered, err)
+	}
+	return nil
 }
 
 // policy lets a page load what is ours, talk to us and send its forms to us, and nothing else. Pictures may also be what the browser

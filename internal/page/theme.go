@@ -22,8 +22,5 @@ func SetTheme(w http.ResponseWriter, r *http.Request, theme string) {
 	if theme != "light" && theme != "dark" {
 		theme, age = "", -1
 	}
-	http.SetCookie(w, &http.Cookie{
-		Name: themeCookie, Value: theme, Path: "/", MaxAge: age,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
-	})
+	http.SetCookie(w, Cookie(r, themeCookie, theme, "/", age))
 }

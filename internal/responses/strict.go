@@ -69,7 +69,10 @@ func checkObject(path string, object map[string]any, t reflect.Type) error {
 	}
 	fields := map[string]reflect.Type{}
 	var names []string
-	for f := range t.Fields() {
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous {
+			continue // its fields are there themselves
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		fields[name] = f.Type
 		names = append(names, name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"math"
 	"time"
 
 	"perdure/internal/identity"
@@ -64,11 +65,30 @@ func (s *Store) Record(ctx context.Context, by identity.Actor, action, target st
 	return s.failed(ctx, "log "+action, record(ctx, s.db, by, now(), entry{action, target, detail}))
 }
 
+// EventFilter narrows the audit log. What is empty or zero does not.
+type EventFilter struct {
+	// Action is one action, such as "key.create", or with a dot at its end all that begin so, such as "key.".
+	Action string
+	User   string // who did it
+	Target string // the ID of what it was done to
+	// From and Before bound when it was: from the one on, until before the other.
+	From, Before time.Time
+}
+
 // Events is the audit log of an organization.
-func (s *Store) Events(ctx context.Context, organization string, p Page) (events []identity.Event, next string, err error) {
+func (s *Store) Events(ctx context.Context, organization string, f EventFilter, p Page) (events []identity.Event, next string, err error) {
+	before := int64(math.MaxInt64)
+	if !f.Before.IsZero() {
+		before = micros(f.Before)
+	}
+	from := int64(math.MinInt64)
+	if !f.From.IsZero() {
+		from = micros(f.From)
+	}
 	return list(ctx, s, "list events", p, `SELECT id, organization, at, actor, actor_key, address, action, target, detail FROM audit
-		WHERE organization = $1 AND (at, id) < ($2, $3) ORDER BY at DESC, id DESC LIMIT $4`,
-		[]any{organization}, scanEvent, func(e identity.Event) (time.Time, string) { return e.At, e.ID })
+		WHERE organization = $1 AND ($2 = '' OR action = $2 OR ($2 LIKE '%.' AND substr(action, 1, length($2)) = $2))
+		AND ($3 = '' OR actor = $3) AND ($4 = '' OR target = $4) AND at >= $5 AND at < $6 AND (at, id) < ($7, $8) ORDER BY at DESC, id DESC LIMIT $9`,
+		[]any{organization, f.Action, f.User, f.Target, from, before}, scanEvent, func(e identity.Event) (time.Time, string) { return e.At, e.ID })
 }
 
 func scanEvent(r row) (identity.Event, error) {

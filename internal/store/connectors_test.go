@@ -366,7 +366,7 @@ func TestOrganizationsAreApart(t *testing.T) {
 		if keys, err := w.GrantKeys(ctx, "umbrella", c.ID); err != nil || len(keys) != 0 {
 			t.Errorf("grants %v, %v", keys, err)
 		}
-		events, _, err := w.Events(ctx, "umbrella", store.Page{Limit: 200})
+		events, _, err := w.Events(ctx, "umbrella", store.EventFilter{}, store.Page{Limit: 200})
 		for _, e := range events {
 			if e.Target == c.ID {
 				t.Errorf("the log has %+v", e)
@@ -388,7 +388,7 @@ func TestAudit(t *testing.T) {
 		ctx := t.Context()
 		by := w.acme(t)
 		c := w.add(t, "acme", "ann", "Acme", connector.Organization)
-		skip, _, err := w.Events(ctx, "acme", store.Page{})
+		skip, _, err := w.Events(ctx, "acme", store.EventFilter{}, store.Page{})
 		ok(t, err)
 		change, err := c.Apply(c.Settings, given(), lenient, time.Now())
 		ok(t, err)
@@ -438,7 +438,7 @@ func TestAudit(t *testing.T) {
 		}
 		var events []identity.Event
 		for page := (store.Page{Limit: 4}); ; {
-			some, next, err := w.Events(ctx, "acme", page)
+			some, next, err := w.Events(ctx, "acme", store.EventFilter{}, page)
 			ok(t, err)
 			events = append(events, some...)
 			if page.After = next; next == "" {

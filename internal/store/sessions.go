@@ -67,3 +67,40 @@ func (s *Store) EndSessions(ctx context.Context, by identity.Actor, user string)
 		return record(ctx, tx, by, now(), entry{ActSessionEnd, user, nil})
 	})
 }
+
+// maxSessions is how many sessions of one member are listed: more than a person has browsers.
+const maxSessions = 100
+
+// Sessions lists the sessions of a member that are not over, the latest first.
+func (s *Store) Sessions(ctx context.Context, organization, user string) (sessions []identity.Session, err error) {
+	const what = "list the sessions"
+	rows, err := s.db.QueryContext(ctx, `SELECT hash, created, expires FROM sessions
+		WHERE organization = $1 AND member = $2 AND expires > $3 ORDER BY created DESC, hash LIMIT $4`, organization, user, micros(now()), maxSessions)
+	if err != nil {
+		return nil, s.failed(ctx, what, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		session := identity.Session{Organization: organization, User: user}
+		var hash []byte
+		var created, expires int64
+		if err := rows.Scan(&hash, &created, &expires); err != nil {
+			return nil, s.failed(ctx, what, err)
+		}
+		copy(session.Hash[:], hash)
+		session.Created, session.Expires = fromMicros(created), fromMicros(expires)
+		sessions = append(sessions, session)
+	}
+	return sessions, s.failed(ctx, what, rows.Err())
+}
+
+// EndSessionOf ends a session of [Store.Sessions]. ErrNotFound: it has ended, or is not the user's.
+func (s *Store) EndSessionOf(ctx context.Context, by identity.Actor, user string, hash identity.KeyHash) error {
+	return s.write(ctx, "end the session", func(tx *sql.Tx) error {
+		err := one(ctx, tx, ErrNotFound, `DELETE FROM sessions WHERE organization = $1 AND member = $2 AND hash = $3`, by.Organization, user, hash[:])
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, by, now(), entry{ActSessionEnd, user, nil})
+	})
+}

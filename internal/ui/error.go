@@ -24,7 +24,7 @@ func (u *ui) fail(w http.ResponseWriter, r *http.Request, who *identity.Principa
 		Message: shown.Message, RequestID: w.Header().Get("X-Request-Id"),
 		Retry: shown.Status == http.StatusServiceUnavailable || shown.Status == http.StatusTooManyRequests,
 	}
-	if err := pages.Render(w, shown.Status, "error", f); err != nil {
+	if err := u.showStatus(w, shown.Status, "error", f); err != nil {
 		u.api.Logger.DebugContext(r.Context(), "error page not delivered", "error", err)
 	}
 }

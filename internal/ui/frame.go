@@ -2,23 +2,35 @@ package ui
 
 import (
 	"net/http"
+	"time"
 
 	"perdure/internal/identity"
 	"perdure/internal/page"
+	"perdure/starter"
 )
 
 // frame is a page around its content.
 func (u *ui) frame(w http.ResponseWriter, r *http.Request, who identity.Principal, title, section string, content any) page.Frame {
 	return page.Frame{
 		Title: title, Section: section, Content: content,
-		Account: &page.Account{Organization: who.Organization, User: who.User, Role: string(who.Role), Admin: who.Role == identity.Admin},
-		Flash:   page.TakeFlash(w, r), Theme: page.Theme(r), Path: r.URL.RequestURI(),
+		Account: starter.AccountOf(who), Flash: page.TakeFlash(w, r), Theme: page.Theme(r), Path: r.URL.RequestURI(),
 	}
 }
 
+// answerTimeout bounds how long a browser may take to read a page.
+const answerTimeout = 2 * time.Minute
+
 // show answers with a page.
 func (u *ui) show(w http.ResponseWriter, name string, f page.Frame) error {
-	return pages.Render(w, http.StatusOK, name, f)
+	return u.showStatus(w, http.StatusOK, name, f)
+}
+
+// showStatus is show for a page that is not the one that was wanted, such as a form with something to correct.
+func (u *ui) showStatus(w http.ResponseWriter, status int, name string, f page.Frame) error {
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	return pages.Render(w, status, name, f)
 }
 
 // seeOther sends the browser on after a form, with a message for the page that it comes to.

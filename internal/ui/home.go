@@ -13,15 +13,12 @@ func (u *ui) home(w http.ResponseWriter, r *http.Request, _ identity.Principal) 
 	return nil
 }
 
-// maxSmallForm bounds forms of a few short fields, in bytes.
-const maxSmallForm = 16 << 10
-
 // setTheme remembers how the person wants pages to look, and goes back to the one that they came from.
 func (u *ui) setTheme(w http.ResponseWriter, r *http.Request, _ identity.Principal) error {
-	r.Body = http.MaxBytesReader(w, r.Body, maxSmallForm)
-	if err := r.ParseForm(); err != nil {
+	form, err := smallForm(w, r)
+	if err != nil {
 		return err
 	}
-	page.SetTheme(w, r, r.PostForm.Get("theme"))
-	return seeOther(w, r, page.LocalPath(r.PostForm.Get("return")), "")
+	page.SetTheme(w, r, form.Get("theme"))
+	return seeOther(w, r, page.LocalPath(form.Get("return")), "")
 }

@@ -8,7 +8,7 @@ import (
 	"perdure/starter"
 )
 
-//go:embed templates
+//go:embed all:templates
 var templateFiles embed.FS
 
 var pages = page.MustParse(templateFiles, functions)
@@ -25,7 +25,6 @@ type Options struct {
 func Pages(o Options) starter.Pages {
 	return func(api *starter.Starter, handle func(pattern string, h http.Handler)) {
 		u := &ui{Options: o, api: api}
-		handle("GET "+page.StaticPath, page.Static())
 		u.routes(func(pattern string, h starter.PageHandler) { handle(pattern, api.Page(h, u.fail)) })
 	}
 }
@@ -40,4 +39,38 @@ type ui struct {
 func (u *ui) routes(handle func(pattern string, h starter.PageHandler)) {
 	handle("GET /{$}", u.home)
 	handle("POST /theme", u.setTheme)
+	u.settingsRoutes(handle)
+	u.enterpriseRoutes(handle)
+}
+
+// settingsRoutes are what a person sees of what is theirs.
+func (u *ui) settingsRoutes(handle func(pattern string, h starter.PageHandler)) {
+	handle("GET /settings/account", u.account)
+	handle("POST /settings/sessions/{id}/end", u.endSession)
+	handle("POST /settings/sessions/end-others", u.endOtherSessions)
+	handle("GET "+keysPath, u.keys)
+	handle("POST "+keysPath, u.createKey)
+	handle("GET "+keysPath+"/new", u.newKey)
+	handle("GET "+keysPath+"/{id}/created", u.createdKey)
+	handle("GET "+keysPath+"/{id}/revoke", u.confirmRevoke)
+	handle("POST "+keysPath+"/{id}/revoke", u.revokeKey)
+}
+
+// enterpriseRoutes are for admins, which the API insists on.
+func (u *ui) enterpriseRoutes(handle func(pattern string, h starter.PageHandler)) {
+	handle("GET /enterprise/organization", u.organization)
+	handle("GET "+membersPath, u.members)
+	handle("POST "+membersPath, u.addMember)
+	handle("GET "+membersPath+"/new", u.newMember)
+	handle("POST "+membersPath+"/{id}/role", u.setRole)
+	handle("GET "+membersPath+"/{id}/remove", u.confirmRemove)
+	handle("POST "+membersPath+"/{id}/remove", u.removeMember)
+	handle("GET "+auditPath, u.auditLog)
+}
+
+// Routes lists the patterns of all pages, and of what their forms are sent to. It is for tests, which have to leave none out.
+func Routes() []string {
+	var patterns []string
+	(&ui{}).routes(func(pattern string, _ starter.PageHandler) { patterns = append(patterns, pattern) })
+	return patterns
 }

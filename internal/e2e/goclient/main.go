@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/openai/openai-go/v3"
@@ -33,6 +34,7 @@ type command struct {
 	Query         listQuery         `json:"query"`
 	Headers       map[string]string `json:"headers"`
 	BaseURL       string            `json:"base_url"`
+	File          commandFile       `json:"file"`
 	MaxRetries    int               `json:"max_retries"`
 }
 
@@ -40,6 +42,8 @@ type listQuery struct {
 	Limit int64  `json:"limit"`
 	Order string `json:"order"`
 	After string `json:"after"`
+
+	Purpose string `json:"purpose"`
 }
 
 // answer is what the library made of a command.
@@ -85,7 +89,7 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		}
 		running.Go(func() {
 			a := answer{ID: c.ID}
-			if err := run(ctx, client.Responses, c, &a); err != nil {
+			if err := run(ctx, client, c, &a); err != nil {
 				a.Error = describe(err)
 			}
 			mu.Lock()
@@ -96,7 +100,11 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	return lines.Err()
 }
 
-func run(ctx context.Context, api responses.ResponseService, c command, a *answer) error {
+func run(ctx context.Context, client openai.Client, c command, a *answer) error {
+	if do, ok := strings.CutPrefix(c.Do, "file_"); ok {
+		return a.file(ctx, client.Files, do, c)
+	}
+	api := client.Responses
 	switch c.Do {
 	case "create":
 		body, err := c.params()

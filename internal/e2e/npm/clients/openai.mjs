@@ -1,7 +1,7 @@
 // A client of npm's openai. Its argument is the name of the package, openai6 or openai7.
 import { all, collect, serve } from './serve.mjs';
 
-const { OpenAI } = await import(process.argv[2]);
+const { OpenAI, toFile } = await import(process.argv[2]);
 
 const openai = new OpenAI({ apiKey: process.env.API_KEY, baseURL: process.env.BASE_URL + '/v1', maxRetries: 0 });
 
@@ -56,6 +56,25 @@ serve(
     },
     async input_items(c, answer) {
       await all(client(c).responses.inputItems.list(c.response_id, c.query, options(c)), answer);
+    },
+    async file_create(c, answer) {
+      const file = await toFile(Buffer.from(c.file.content), c.file.filename);
+      answer.response = await client(c).files.create({ file, ...c.body }, options(c));
+    },
+    async file_retrieve(c, answer) {
+      answer.response = await client(c).files.retrieve(c.file.id, options(c));
+    },
+    async file_wait(c, answer) {
+      answer.response = await client(c).files.waitForProcessing(c.file.id, { pollInterval: 20 });
+    },
+    async file_list(c, answer) {
+      await all(client(c).files.list(c.query, options(c)), answer);
+    },
+    async file_content(c, answer) {
+      answer.output_text = await (await client(c).files.content(c.file.id, options(c))).text();
+    },
+    async file_delete(c, answer) {
+      answer.response = await client(c).files.delete(c.file.id, options(c));
     },
   },
   ({ status, type, code, param }) => ({ status, type, code, param }),

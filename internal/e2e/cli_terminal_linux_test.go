@@ -1,0 +1,87 @@
+package e2e
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"perdure/internal/modeltest"
+)
+
+// TestCLIOnTerminal: text comes as it is made, calls are drawn while they last, and NO_COLOR is plain.
+func TestCLIOnTerminal(t *testing.T) {
+	t.Parallel()
+	server, _ := startTools(t)
+	release := make(chan struct{})
+	long := strings.Repeat("word ", 60)
+	model := cliModel(t, modeltest.NewFunc(func(r modeltest.Request) modeltest.Reply {
+		if r.Turn() == 0 {
+			return modeltest.Calls(modeltest.Call{Name: "s__slow", Arguments: `{}`})
+		}
+		return modeltest.Text("Half of it,\x1b[31m"+long).HoldAfter(3, release)
+	}))
+	c, _ := startCLIOnTerminal(t, cliOptions{}, "run", "x", "--model", model, "--mcp", "s="+server.URL())
+	c.await(c.stdout, `\x1b\[2m… s\.slow \{\} \(\d\.[1-9]s\)`) // drawn again after a while
+	server.Release()
+	c.await(c.stdout, `Half of it`) // before the model has said the other half
+	close(release)
+	out, _ := c.want(0)
+	if !strings.Contains(out, "\x1b[32m✓\x1b[0m s.slow {}") || !strings.Contains(out, "\x1b[32mcompleted\x1b[0m in ") {
+		t.Errorf("it shows %q", out)
+	}
+	if strings.Contains(out, "\x1b[31mword") {
+		t.Errorf("the model steers the terminal: %q", out)
+	}
+	plain, _ := startCLIOnTerminal(t, cliOptions{env: []string{"NO_COLOR=1"}}, "run", "x", "--model", model, "--mcp", "s="+server.URL())
+	out, _ = plain.want(0)
+	if strings.Contains(out, "\x1b") || !strings.Contains(out, "✓ s.slow {}") {
+		t.Errorf("with NO_COLOR it shows %q", out)
+	}
+}
+
+// TestCLIAsksForApproval: the calls of the dialect openai are made, or not, as whoever sits there says.
+func TestCLIAsksForApproval(t *testing.T) {
+	t.Parallel()
+	s := sharedOpenAIStack(t)
+	model := cliModel(t, modeltest.NewFunc(func(r modeltest.Request) modeltest.Reply {
+		if r.Turn() == 0 {
+			return modeltest.Calls(
+				modeltest.Call{Name: "s__echo", Arguments: `{"text":"one"}`}, modeltest.Call{Name: "s__echo", Arguments: `{"text":"two"}`})
+		}
+		return modeltest.Text("done")
+	}))
+	for _, tt := range []struct {
+		replies []string
+		calls   int
+	}{{[]string{"y", "n"}, 1}, {[]string{"", "x"}, 0}, {[]string{"a"}, 2}} {
+		server, _ := startTools(t)
+		c, keyboard := startCLIOnTerminal(t, cliOptions{url: s.url}, "run", "x", "--model", model, "--mcp", "s="+server.URL())
+		for n, reply := range tt.replies {
+			c.await(c.stdout, `(?s)(Make this call\? .*){`+string(rune('1'+n))+`}`)
+			typeLine(t, keyboard, reply)
+		}
+		out, _ := c.want(0)
+		if server.Calls("echo") != tt.calls || !regexp.MustCompile(`done\r\n`).MatchString(out) {
+			t.Errorf("after %v there were %d calls, want %d; it shows %q", tt.replies, server.Calls("echo"), tt.calls, out)
+		}
+	}
+	// Ctrl-C is an answer, too.
+	server, _ := startTools(t)
+	c, keyboard := startCLIOnTerminal(t, cliOptions{url: s.url}, "run", "x", "--model", model, "--mcp", "s="+server.URL())
+	c.await(c.stdout, `Make this call\?`)
+	if _, err := keyboard.WriteString("\x03"); err != nil {
+		t.Fatal(err)
+	}
+	c.want(130)
+	if server.Calls("echo") != 0 {
+		t.Error("the call was made")
+	}
+}
+
+func typeLine(t *testing.T, keyboard *os.File, text string) {
+	t.Helper()
+	if _, err := keyboard.WriteString(text + "\n"); err != nil {
+		t.Fatal(err)
+	}
+}
