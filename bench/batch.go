@@ -86,7 +86,7 @@ func (p *processes) runBatch(ctx context.Context, lines int, every time.Duration
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(time.Second):
 		}
 		if err := p.call(ctx, http.MethodGet, "/v1/batches/"+b.ID, "", http.NoBody, &b); err != nil {
 			return err
