@@ -140,6 +140,13 @@ bench-run: bin/perdure bin/perdure-temporal ## Measure the latency of a run besi
 bench-stream: bin/perdure bin/perdure-temporal ## Measure the way from a model's byte to a client's, and idle streams; see bench/README.md
 	PERDURE_TEMPORAL_BINARY=$(abspath bin/perdure-temporal) go run ./bench stream $(ARGS)
 
+# The bare children run beside it, 2,000 of them at the most.
+LINES ?= 2000
+
+.PHONY: bench-batch
+bench-batch: bin/perdure bin/perdure-temporal ## Measure a batch of LINES=2000 lines beside bare child workflows; see bench/README.md
+	go run ./bench batch -lines $(LINES) $(ARGS)
+
 bin/perdure: $(PERDURE_SOURCES)
 	go build -trimpath -ldflags "-s -w" -o $@ ./cmd/perdure
 

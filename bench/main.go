@@ -1,5 +1,5 @@
-// Command bench measures what durability costs. "bench run" measures the time of a run beside the same exchanges without Perdure, and
-// "bench stream" the way from a model's byte to a client's.
+// Command bench measures what durability costs. "bench run" measures the time of a run beside the same exchanges without Perdure,
+// "bench stream" the way from a model's byte to a client's, and "bench batch" the lines of a batch beside bare child workflows.
 //
 // README.md has figures and conditions.
 package main
@@ -10,10 +10,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := measure(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -27,7 +28,9 @@ func measure(ctx context.Context, args []string) error {
 		return measureRuns(ctx, args[1:])
 	case len(args) > 0 && args[0] == "stream":
 		return measureStreams(ctx, args[1:])
+	case len(args) > 0 && args[0] == "batch":
+		return measureBatch(ctx, args[1:])
 	default:
-		return errors.New(`say what to measure: "run" or "stream"`)
+		return errors.New(`say what to measure: "run", "stream" or "batch"`)
 	}
 }

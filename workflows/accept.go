@@ -72,7 +72,7 @@ func accept(ctx workflow.Context, request contract.Request) (ResponseInput, erro
 	workflow.SetCurrentDetails(ctx, "**accepting the request**")
 	info := workflow.GetInfo(ctx)
 	var accepted Accepted
-	err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, acceptOptions()), AcceptName, AcceptInput{
+	err = workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, acceptOptions()), AcceptName, AcceptInput{
 		ResponseID: info.WorkflowExecution.ID, Request: request, Created: info.WorkflowStartTime,
 	}).Get(ctx, &accepted)
 	if err != nil {

@@ -64,7 +64,7 @@ func TestRequestBecomesARun(t *testing.T) {
 			attributes++
 			user, _ := a.GetKeyword(User)
 			key, _ := a.GetKeyword(Key)
-			batch, _ := a.GetKeyword(contract.Batch)
+			batch, _ := a.GetKeyword(BatchID)
 			status, _ := a.GetKeyword(Status)
 			stored, _ := a.GetBool(Stored)
 			created, _ := a.GetTime(Created)

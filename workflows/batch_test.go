@@ -72,7 +72,9 @@ func TestBatchWaitsForASlowLine(t *testing.T) {
 func TestBatchWritesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	h := newHall(t, 8)
-	h.line = func(ctx workflow.Context, number int) (Outcome, error) { return done(ctx, time.Duration(number)*20*time.Second) }
+	h.line = func(ctx workflow.Context, number int) (Outcome, error) {
+		return done(ctx, time.Duration(number)*20*time.Second)
+	}
 	if _, err := h.execute(h.input()); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package workflows
 import (
 	"time"
 
+	"go.temporal.io/sdk/temporal"
+
 	"perdure/activities"
 	"perdure/contract"
 	"perdure/internal/blob"
@@ -32,6 +34,11 @@ var (
 	Created      = contract.Created
 	BatchID      = contract.Batch
 )
+
+// SearchAttributes are all of them.
+func SearchAttributes() []temporal.SearchAttributeKey {
+	return []temporal.SearchAttributeKey{Organization, User, Key, Model, Servers, Status, Stored, Created, BatchID}
+}
 
 // MemoResponse is the member of a run's memo that has the response as it was when the run began, without output: a [blob.Value] of a
 // string, so that its bytes stay as they are whoever encodes them again. It is stored: it never changes.

@@ -14,7 +14,6 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"perdure/workflows"
 )
@@ -63,10 +62,7 @@ const (
 )
 
 func searchAttributes() map[string]enumspb.IndexedValueType {
-	keys := []temporal.SearchAttributeKey{
-		workflows.Organization, workflows.User, workflows.Model, workflows.Servers, workflows.Status,
-		workflows.Stored, workflows.Key, workflows.Created, workflows.BatchID,
-	}
+	keys := workflows.SearchAttributes()
 	types := make(map[string]enumspb.IndexedValueType, len(keys))
 	for _, k := range keys {
 		types[k.GetName()] = k.GetValueType()
