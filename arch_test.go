@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 
 	"internal/admission": {},
 	"internal/apiclient": {"internal/responses", "internal/secret"},
+	"internal/batchrun":  {"internal/apiclient"},
 	"internal/blob":      {"internal/secret"},
 	"internal/cfaccess":  {},
 	"internal/connection": {
