@@ -22,7 +22,7 @@ var secretFields = []connector.SecretName{connector.APIKey, connector.ClientSecr
 func draftOf(v url.Values, base connector.Settings, icon []byte) connection.Draft {
 	s := base
 	s.Name, s.URL = v.Get("name"), v.Get("url")
-	s.Description = strings.ReplaceAll(v.Get("description"), "\r\n", "\n") // forms send line breaks of their own
+	s.Description = oneLineBreak(v.Get("description"))
 	s.Transport = connector.Transport(v.Get("transport"))
 	s.Network = connector.Network(v.Get("network.type"))
 	s.Acknowledged = v.Has("acknowledged")
@@ -37,6 +37,9 @@ func draftOf(v url.Values, base connector.Settings, icon []byte) connection.Draf
 	d.Settings = s
 	return d
 }
+
+// oneLineBreak undoes what forms do to line breaks.
+func oneLineBreak(text string) string { return strings.ReplaceAll(text, "\r\n", "\n") }
 
 // chosen reports whether a secret belongs to what was chosen.
 func chosen(s connector.Settings, name connector.SecretName) bool {
@@ -94,4 +97,6 @@ func headersOf(v url.Values, secrets connector.Secrets) []string {
 func headerRow(i int) string { return "header." + strconv.Itoa(i) + "." }
 
 // isSet reports whether a secret is stored.
-func isSet(stored []connector.SecretName, name connector.SecretName) bool { return slices.Contains(stored, name) }
+func isSet(stored []connector.SecretName, name connector.SecretName) bool {
+	return slices.Contains(stored, name)
+}

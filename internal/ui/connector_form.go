@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"slices"
 	"strings"
 
 	"perdure/internal/connector"
@@ -13,11 +14,35 @@ type connectorForm struct {
 	Settings connector.Settings
 	ID       string // empty: it is new
 	Icon     string // the path of the icon that is there
+	Redirect string // the OAuth redirect URL
 	Problems []problem
 
 	stored []connector.SecretName
 	wrong  connector.Invalid
 }
+
+// Title is the heading of the form.
+func (f connectorForm) Title() string {
+	switch {
+	case f.ID != "":
+		return "Edit connector"
+	case f.section == enterpriseSection:
+		return "Custom connector for the organization"
+	default:
+		return "Custom connector"
+	}
+}
+
+// Action is where the form is sent to.
+func (f connectorForm) Action() string {
+	if f.ID == "" {
+		return f.section.Path + "/new"
+	}
+	return f.section.Path + "/" + f.ID + "/edit"
+}
+
+// Back is the page to go back to.
+func (f connectorForm) Back() string { return f.section.Path }
 
 // problem is something to correct, with the field that it is in.
 type problem struct {
@@ -147,7 +172,12 @@ func inWords(p connector.Problem) string {
 	} else if header, ok := connector.SecretName(p.Param).Header(); ok {
 		label = "Header " + header
 	}
-	return label + " " + strings.TrimSuffix(p.Message, ".") + "."
+	message := strings.TrimSuffix(p.Message, ".") + "."
+	verb, _, _ := strings.Cut(message, " ")
+	if slices.Contains([]string{"is", "are", "must", "has", "have", "cannot", "carries", "belongs"}, verb) {
+		return label + " " + message
+	}
+	return label + ": " + message
 }
 
 // header is a row of the form: a request header with a fixed value.
@@ -155,6 +185,10 @@ type header struct {
 	Row, Name, Problem string
 	Set, New           bool
 }
+
+// NameID and ValueID are the IDs of its fields.
+func (h header) NameID() string  { return fieldID(h.Row + "name") }
+func (h header) ValueID() string { return fieldID(h.Row + "value") }
 
 // Headers are those of the connector, and rows for others.
 func (f connectorForm) Headers() []header {
@@ -203,7 +237,9 @@ func (f connectorForm) MoreOAuth() bool {
 }
 
 // MoreHeaders is the same for headers.
-func (f connectorForm) MoreHeaders() bool { return len(f.Settings.Headers) > 0 || f.wrongBelow("headers") }
+func (f connectorForm) MoreHeaders() bool {
+	return len(f.Settings.Headers) > 0 || f.wrongBelow("headers")
+}
 
 func (f connectorForm) wrongBelow(params ...string) bool {
 	for _, p := range f.wrong {
