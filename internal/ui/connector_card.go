@@ -109,6 +109,11 @@ func (c connectorCard) Shade() int {
 	return sum % 6
 }
 
+// ShowOwner reports whether it need be said who has added it: in the list of one's own connectors it need not.
+func (c connectorCard) ShowOwner() bool {
+	return c.section == enterpriseSection || c.Settings.Scope == connector.Organization
+}
+
 // Path is the path of the connector's own page.
 func (c connectorCard) Path() string { return c.section.Path + "/" + c.ID }
 
@@ -124,12 +129,17 @@ var (
 	}
 )
 
+// lacks are the tags of what keeps a connector from being used besides that nobody has enabled it.
+var lacks = map[connector.State]connector.Tag{
+	connector.Failed: connector.TagError, connector.NeedsAuth: connector.TagNeedsAuth, connector.NeedsReauth: connector.TagNeedsReauth,
+}
+
 // tags begin with how things stand.
 func (c connectorCard) tags() []tag {
 	tags := []tag{{string(c.Tag), tagKinds[c.Tag]}}
-	// Whoever has just added one that does not work is to see that rather than that it is not enabled yet.
-	if c.Tag == connector.TagDisabled && c.Status.State == connector.Failed {
-		tags = append([]tag{{string(connector.TagError), "bad"}}, tags...)
+	// Whoever has just added one is to see what it needs first, rather than that it is not enabled yet.
+	if first, ok := lacks[c.Status.State]; ok && c.Tag == connector.TagDisabled {
+		tags = append([]tag{{string(first), tagKinds[first]}}, tags...)
 	}
 	if c.Tag != connector.TagChanged && len(c.Drift) > 0 {
 		tags = append(tags, tag{string(connector.TagChanged), "warn"})

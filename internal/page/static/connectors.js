@@ -18,7 +18,11 @@ async function open(link) {
   }
   htmx.process(sheet);
   prepare(sheet);
-  link.closest('details.menu')?.removeAttribute('open');
+  const menu = link.closest('details.menu');
+  if (menu) { // what is not shown could not get the focus back
+    menu.open = false;
+    menu.querySelector('summary').focus();
+  }
   sheet.showModal(); // the browser gives the focus back when it closes
   sheet.querySelector('input:not([type="radio"], [type="hidden"]), textarea')?.focus();
 }
