@@ -50,16 +50,16 @@ func (u *ui) connectorAct(s section, do connectorAction) starter.PageHandler {
 }
 
 func readSeen(w http.ResponseWriter, r *http.Request) (c seenConnector, err error) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxSmallForm)
-	if err := r.ParseForm(); err != nil {
+	form, err := smallForm(w, r)
+	if err != nil {
 		return c, err
 	}
 	c.ID = r.PathValue("id")
-	if text := r.PostForm.Get("version"); text != "" {
+	if text := form.Get("version"); text != "" {
 		c.Version, err = strconv.ParseInt(text, 10, 64)
 	}
 	if err == nil {
-		c.Found, err = readStamp(r.PostForm.Get("found"))
+		c.Found, err = readStamp(form.Get("found"))
 	}
 	if err != nil {
 		return c, responses.Invalid("version", "is not what the page has sent: reload it")
@@ -140,13 +140,13 @@ func (u *ui) ask(w http.ResponseWriter, r *http.Request, who identity.Principal,
 		if r.Method == http.MethodPost {
 			part = "question"
 		}
-		return pages.RenderPart(w, "connector_question", part, q)
+		return u.showPart(w, "connector_question", part, q)
 	}
 	status := http.StatusOK
 	if q.Problem != "" {
 		status = http.StatusUnprocessableEntity
 	}
-	return pages.Render(w, status, "connector_question", u.connectorsFrame(w, r, who, q.Heading, s, q))
+	return u.showStatus(w, status, "connector_question", u.connectorsFrame(w, r, who, q.Heading, s, q))
 }
 
 func (u *ui) askRemoval(s section) starter.PageHandler {
@@ -210,11 +210,11 @@ func (u *ui) restrictConnector(w http.ResponseWriter, r *http.Request, who ident
 	if err != nil {
 		return err
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxSmallForm)
-	if err := r.ParseForm(); err != nil {
+	form, err := smallForm(w, r)
+	if err != nil {
 		return err
 	}
-	reason := oneLineBreak(r.PostForm.Get("reason"))
+	reason := oneLineBreak(form.Get("reason"))
 	_, err = u.api.Connections.Restrict(r.Context(), by, id, reason)
 	if wrong := asInvalid(err); wrong != nil {
 		q := restriction(v)

@@ -42,9 +42,9 @@ func (u *ui) showForm(w http.ResponseWriter, r *http.Request, who identity.Princ
 		if r.Method == http.MethodPost {
 			part = "connector-form"
 		}
-		return pages.RenderPart(w, "connector_edit", part, f)
+		return u.showPart(w, "connector_edit", part, f)
 	}
-	return pages.Render(w, status, "connector_edit", u.connectorsFrame(w, r, who, f.Title(), f.section, f))
+	return u.showStatus(w, status, "connector_edit", u.connectorsFrame(w, r, who, f.Title(), f.section, f))
 }
 
 // createConnector adds a connector. That its server cannot be used keeps it from nothing: the list says what is the matter.

@@ -172,7 +172,7 @@ func inWords(p connector.Problem) string {
 	} else if header, ok := connector.SecretName(p.Param).Header(); ok {
 		label = "Header " + header
 	}
-	message := strings.TrimSuffix(p.Message, ".") + "."
+	message := strings.TrimPrefix(strings.TrimSuffix(p.Message, ".")+".", "the URL ")
 	verb, _, _ := strings.Cut(message, " ")
 	if slices.Contains([]string{"is", "are", "must", "has", "have", "cannot", "carries", "belongs"}, verb) {
 		return label + " " + message

@@ -57,11 +57,11 @@ func (u *ui) connectorsPermissions(w http.ResponseWriter, r *http.Request, who i
 
 // letMembersAdd is the toggle.
 func (u *ui) letMembersAdd(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	r.Body = http.MaxBytesReader(w, r.Body, maxSmallForm)
-	if err := r.ParseForm(); err != nil {
+	form, err := smallForm(w, r)
+	if err != nil {
 		return err
 	}
-	o, err := u.api.Connections.LetMembersAdd(r.Context(), u.api.Caller(r, who), r.PostForm.Get("members") == "may")
+	o, err := u.api.Connections.LetMembersAdd(r.Context(), u.api.Caller(r, who), form.Get("members") == "may")
 	if err != nil {
 		return err
 	}
