@@ -191,7 +191,7 @@ func testKeyboardOnly(t *testing.T, s *connectorStage) {
 	ada, _ := s.organization(t, "keyboard")
 	ada.goTo(t, connectorsPath)
 	focused := func() string {
-		return evaluated[string](t, ada.browser, "look where the focus is", `(e => e.name + (e.type === 'radio' ? '=' + e.value : '') || e.textContent.trim())(document.activeElement)`)
+		return evaluated[string](t, ada.browser, "look where the focus is", `(e => (e.name || '') + (e.type === 'radio' ? '=' + e.value : '') || e.textContent.trim())(document.activeElement)`)
 	}
 	// tabTo presses Tab until the focus is there.
 	tabTo := func(where string) {

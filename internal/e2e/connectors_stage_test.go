@@ -117,8 +117,10 @@ func (c *manager) fill(t *testing.T, values entered) {
 		case "icon":
 			c.do(t, "choose an icon", chromedp.SetUploadFiles(chromedp.CSS("#f-icon"), []string{value}))
 		default:
-			field := chromedp.CSS(fmt.Sprintf(`form.connector-form [name=%q]`, name))
-			c.do(t, "clear "+name, chromedp.WaitVisible(field), chromedp.SetValue(field, ""), chromedp.SendKeys(field, value))
+			field := fmt.Sprintf(`form.connector-form [name=%q]`, name)
+			c.do(t, "enter "+name, chromedp.WaitVisible(chromedp.CSS(field)),
+				discard(chromedp.Evaluate[string](fmt.Sprintf(`document.querySelector(%q).value = ''`, field))),
+				chromedp.SendKeys(chromedp.CSS(field), value))
 		}
 	}
 	if !evaluated[bool](t, c.browser, "look whether the risks are acknowledged", `document.querySelector('[name=acknowledged]').checked`) {
