@@ -50,8 +50,7 @@ func testEditConnector(t *testing.T, s *connectorStage) {
 
 	ada.choose(t, "Billing", "Edit")
 	ada.fill(t, entered{"name": "Invoices", "description": "New words"})
-	ada.do(t, "save", chromedp.Click(submitAnswer))
-	ada.awaitFlash(t, "Invoices was saved.")
+	ada.save(t, "Invoices was saved.")
 	last := server.Requests()[len(server.Requests())-1]
 	if last.Header.Get("Authorization") != "Bearer "+key || last.Header.Get("X-Tenant") != tenant {
 		t.Errorf("after a change of the name the server got %v", last.Header)
@@ -67,14 +66,23 @@ func testEditConnector(t *testing.T, s *connectorStage) {
 	}
 	ada.do(t, "remove the header", chromedp.Click(chromedp.CSS(`[name="header.0.remove"]`)))
 	ada.fill(t, entered{"auth.api_key": key})
-	ada.do(t, "save", chromedp.Click(submitAnswer))
-	ada.awaitFlash(t, "Invoices was saved.")
+	ada.save(t, "Invoices was saved.")
 	last = other.Requests()[len(other.Requests())-1]
 	if last.Header.Get("Authorization") != "Bearer "+key || last.Header.Get("X-Tenant") != "" {
 		t.Errorf("the other server got %v", last.Header)
 	}
 
 	id := ada.idOf(t, "Invoices")
+	// Who has looked at what was changed meanwhile sees how it is now.
+	ada.choose(t, "Invoices", "Edit")
+	ada.fill(t, entered{"name": "Mine alone"})
+	if status, _ := ada.post(t, connectorsPath+"/"+id+"/enable", ""); status != http.StatusSeeOther {
+		t.Fatalf("status %d", status)
+	}
+	ada.do(t, "save too late", chromedp.Click(submitAnswer), chromedp.WaitVisible(`//li[contains(., "It was changed meanwhile.")]`))
+	if name := evaluated[string](t, ada.browser, "read the name", `document.getElementById('f-name').value`); name != "Invoices" {
+		t.Errorf("the form has the name %q", name)
+	}
 	for _, path := range []string{connectorsPath, connectorsPath + "/" + id, connectorsPath + "/" + id + "/edit", permissionsPath, "/enterprise/audit-log"} {
 		if strings.Contains(s.html(t, ada, path), "canary-of") {
 			t.Errorf("%s has a secret", path)
@@ -86,6 +94,14 @@ func testEditConnector(t *testing.T, s *connectorStage) {
 	if status != http.StatusSeeOther {
 		t.Errorf("fields of what was not chosen: status %d", status)
 	}
+	// A refusal is told in the dialog, too.
+	ada.goTo(t, connectorsPath)
+	ada.choose(t, "Invoices", "Edit")
+	ada.do(t, "see the form", chromedp.WaitVisible(submitAnswer))
+	if status, _ := ada.post(t, connectorsPath+"/"+id+"/remove", ""); status != http.StatusSeeOther {
+		t.Fatalf("status %d", status)
+	}
+	ada.do(t, "save what is gone", chromedp.Click(submitAnswer), chromedp.WaitVisible(`//form/p[@role="alert"][contains(., "there is no such thing")]`))
 }
 
 // writePNG makes the file of a picture.
@@ -140,8 +156,8 @@ func testConnectorIcon(t *testing.T, s *connectorStage) {
 		t.Errorf("the icon is %d pixels wide", width)
 	}
 	ada.choose(t, "Pretty", "Edit")
-	ada.do(t, "take it away", chromedp.Click(chromedp.CSS(`[name="icon.remove"]`)), chromedp.Click(submitAnswer))
-	ada.awaitFlash(t, "Pretty was saved.")
+	ada.do(t, "take it away", chromedp.Click(chromedp.CSS(`[name="icon.remove"]`)))
+	ada.save(t, "Pretty was saved.")
 	ada.do(t, "see its letter", chromedp.WaitVisible(card("Pretty")+`//span[normalize-space()="P"]`))
 }
 

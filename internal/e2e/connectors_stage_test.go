@@ -192,6 +192,13 @@ func (b *browser) awaitFlash(t *testing.T, words string) {
 	b.do(t, "wait for the message "+words, chromedp.WaitVisible(fmt.Sprintf(`//p[contains(@class, "flash")][contains(., %q)]`, words)))
 }
 
+// save sends the form of a connector that is there, and waits for the message of the next page: the one before may have had the same.
+func (c *manager) save(t *testing.T, words string) {
+	t.Helper()
+	c.do(t, "save", discard(chromedp.Evaluate[string](`document.documentElement.dataset.before = 'yes'`)), chromedp.Click(submitAnswer),
+		chromedp.WaitVisible(fmt.Sprintf(`//html[not(@data-before)]//p[contains(@class, "flash")][contains(., %q)]`, words)))
+}
+
 // has reports whether something is on the page.
 func (c *manager) has(t *testing.T, selector string) bool {
 	t.Helper()

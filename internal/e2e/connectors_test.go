@@ -115,8 +115,7 @@ func testReconfigure(t *testing.T, s *connectorStage) {
 	ada.clickCard(t, "Wiki")
 	ada.do(t, "see the form", chromedp.WaitVisible(`//dialog[@open]//h2[normalize-space()="Edit connector"]`))
 	ada.fill(t, entered{"transport": "sse"})
-	ada.do(t, "save", chromedp.Click(submitAnswer))
-	ada.awaitFlash(t, "Wiki was saved. Click its card to enable it.")
+	ada.save(t, "Wiki was saved. Click its card to enable it.")
 	ada.clickCard(t, "Wiki")
 	ada.awaitTag(t, "Wiki", "Connected")
 	if ada.has(t, ".tag.bad") {
@@ -150,8 +149,7 @@ func testCloudflareAccess(t *testing.T, s *connectorStage) {
 	ada.do(t, "see that both are set", chromedp.WaitVisible(`//label[@for="f-network-client-id"]/span[normalize-space()="set"]`),
 		chromedp.WaitVisible(`//label[@for="f-network-client-secret"]/span[normalize-space()="set"]`))
 	ada.fill(t, entered{"network.client_secret": secret})
-	ada.do(t, "save", chromedp.Click(submitAnswer))
-	ada.awaitFlash(t, "Vault was saved. Click its card to authorize it.")
+	ada.save(t, "Vault was saved. Click its card to authorize it.")
 	ada.awaitTag(t, "Vault", "Authorize")
 	ada.clickCard(t, "Vault") // whose authorization server asks no questions
 	ada.awaitFlash(t, "Vault is authorized and connected.")
@@ -317,8 +315,7 @@ func testMembersConnectors(t *testing.T, s *connectorStage) {
 	// What has become another one is to be reviewed again.
 	bob.choose(t, "Mine", "Edit")
 	bob.fill(t, entered{"url": server.URL() + "?tenant=7"})
-	bob.do(t, "save", chromedp.Click(submitAnswer))
-	bob.awaitFlash(t, "Mine was saved.")
+	bob.save(t, "Mine was saved.")
 	ada.goTo(t, permissionsPath)
 	ada.do(t, "see what is to review", chromedp.WaitVisible(`//span[normalize-space()="1 to review"]`))
 

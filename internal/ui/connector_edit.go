@@ -3,6 +3,7 @@ package ui
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"perdure/internal/connection"
 	"perdure/internal/connector"
@@ -31,7 +32,7 @@ func (u *ui) emptyForm(s section) connectorForm {
 // formOf is the form of a connector that is there.
 func (u *ui) formOf(s section, v connection.View) connectorForm {
 	f := u.emptyForm(s)
-	f.ID, f.Settings, f.stored, f.Icon = v.ID, v.Settings, v.Stored, iconPath(v.Connector)
+	f.ID, f.Settings, f.stored, f.Icon, f.Version = v.ID, v.Settings, v.Stored, iconPath(v.Connector), v.Version
 	return f
 }
 
@@ -118,6 +119,11 @@ func (u *ui) updateConnector(s section) starter.PageHandler {
 		values, icon, err := readUpload(w, r)
 		if err != nil {
 			return err
+		}
+		if seen := values.Get("version"); seen != "" && seen != strconv.FormatInt(v.Version, 10) {
+			f := u.formOf(s, v)
+			f.Problems = []problem{{Text: "It was changed meanwhile. This is how it is now: enter what you wanted once more."}}
+			return u.showForm(w, r, who, http.StatusConflict, f)
 		}
 		by, draft := u.api.Caller(r, who), draftOf(values, v.Settings, icon)
 		changed, err := u.api.Connections.Update(r.Context(), by, v.ID, draft)

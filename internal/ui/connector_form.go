@@ -15,6 +15,7 @@ type connectorForm struct {
 	ID       string // empty: it is new
 	Icon     string // the path of the icon that is there
 	Redirect string // the OAuth redirect URL
+	Version  int64  // of the connector that the form shows
 	Problems []problem
 
 	stored []connector.SecretName

@@ -54,5 +54,21 @@ function prepare(root) {
 }
 prepare(document);
 
+// What went wrong with a form that this script has sent is told in it, in the words of the page that the server has answered with.
+function tell(event, otherwise) {
+  const form = event.detail.elt.closest('form');
+  if (!form) return;
+  const answer = new DOMParser().parseFromString(event.detail.xhr?.responseText || '', 'text/html');
+  const note = document.createElement('p');
+  note.className = 'problem';
+  note.setAttribute('role', 'alert');
+  note.textContent = answer.querySelector('main p')?.textContent.trim() || otherwise;
+  form.querySelectorAll(':scope > .problem').forEach((old) => old.remove());
+  form.prepend(note);
+  note.scrollIntoView({ block: 'nearest' });
+}
+document.addEventListener('htmx:responseError', (event) => tell(event, 'That did not work: try again.'));
+document.addEventListener('htmx:sendError', (event) => tell(event, 'The server cannot be reached, or your session has ended: reload the page.'));
+
 // A form that came back with problems is a new one.
 document.addEventListener('htmx:afterSwap', (event) => prepare(event.detail.elt.closest('dialog') || document));
