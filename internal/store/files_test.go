@@ -74,7 +74,7 @@ func TestFiles(t *testing.T) {
 		if parts, err := w.FilePartsOfBytes(ctx, made.ID, 0, 10); err != nil || len(parts) != 0 {
 			t.Errorf("it has left %d parts, %v", len(parts), err)
 		}
-		events, _, err := w.Events(ctx, "acme", store.Page{Limit: 2})
+		events, _, err := w.Events(ctx, "acme", store.EventFilter{}, store.Page{Limit: 2})
 		ok(t, err)
 		if events[0].Action != store.ActFileDelete || events[1].Action != store.ActFileCreate || events[0].Target != made.ID {
 			t.Errorf("the log has %+v", events)

@@ -33,6 +33,14 @@ func (u *ui) showStatus(w http.ResponseWriter, status int, name string, f page.F
 	return pages.Render(w, status, name, f)
 }
 
+// showPart answers a script with a part of a page.
+func (u *ui) showPart(w http.ResponseWriter, name, part string, content any) error {
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	return pages.RenderPart(w, name, part, content)
+}
+
 // seeOther sends the browser on after a form, with a message for the page that it comes to.
 func seeOther(w http.ResponseWriter, r *http.Request, path, message string) error {
 	if message != "" {

@@ -39,6 +39,7 @@ type ui struct {
 func (u *ui) routes(handle func(pattern string, h starter.PageHandler)) {
 	handle("GET /{$}", u.home)
 	handle("POST /theme", u.setTheme)
+	u.connectorsRoutes(handle)
 	u.settingsRoutes(handle)
 	u.enterpriseRoutes(handle)
 }
