@@ -11,6 +11,7 @@ import (
 
 // frame is a page around its content.
 func (u *ui) frame(w http.ResponseWriter, r *http.Request, who identity.Principal, title, section string, content any) page.Frame {
+	forgetShownKey(w, r)
 	return page.Frame{
 		Title: title, Section: section, Content: content,
 		Account: starter.AccountOf(who), Flash: page.TakeFlash(w, r), Theme: page.Theme(r), Path: r.URL.RequestURI(),
