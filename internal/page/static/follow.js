@@ -44,7 +44,8 @@ export function follow(address, { onEvent, onState = () => {} }) {
     try {
       const url = new URL(address, document.baseURI);
       if (after >= 0) url.searchParams.set("starting_after", String(after));
-      const answer = await fetch(url, { headers: { Accept: "text/event-stream" }, cache: "no-store", signal: cut.signal });
+      const answer = await fetch(url, { headers: { Accept: "text/event-stream" }, cache: "no-store", redirect: "manual", signal: cut.signal });
+      if (answer.type === "opaqueredirect") throw new Refused(401, "Your session has ended."); // we send people to sign in
       if (!answer.ok) {
         const problem = await problemOf(answer);
         const passes = answer.status === 429 || answer.status >= 500;

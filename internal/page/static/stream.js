@@ -2,7 +2,8 @@
 //
 // In a page:
 //
-//   <script type="module" src="/static/stream.js"></script>
+//   Frame{Styles: []string{"stream.css"}, Scripts: []string{"stream.js"}}
+//
 //   <div data-stream="/runs/resp_…/events" data-stream-decide></div>
 //
 // Each element with data-stream is filled as soon as the page is there, in place of what it held. The address must answer as
@@ -25,7 +26,7 @@
 //
 // A lost connection is taken up again after the last event that was seen, whoever was lost: the network, a starter or a worker. All text
 // comes from models, tools and servers, so it becomes text nodes and nothing else, and characters that would hide or reorder what stands
-// around them are shown by their numbers. Screen readers hear of each step, not of each word.
+// around them are shown by their numbers. stream.css has how it looks. Screen readers hear of each step, not of each word.
 
 import { follow } from "./follow.js";
 
@@ -261,7 +262,7 @@ function reasoningPlace(item, view) {
 }
 
 function listPlace(item, view) {
-  const state = make("span", { class: "run-state", "data-state": "working" }, "listing tools…");
+  const state = stateTag("working", "listing tools…");
   const body = make("div", { class: "run-fold-body" });
   const element = make("details", { class: "run-fold run-list", "data-server": item.server_label },
     make("summary", {}, make("bdi", { class: "run-name" }, item.server_label), " ", state), body);
@@ -287,7 +288,7 @@ function listPlace(item, view) {
 }
 
 function callPlace(item, view, server) {
-  const state = make("span", { class: "run-state", "data-state": "working" }, "running…");
+  const state = stateTag("working", "running…");
   const given = make("div", {});
   const came = make("div", { class: "run-outcome" });
   const element = make("details", { class: "run-fold run-call", open: "", "data-server": item.server_label ?? "", "data-tool": item.name },
@@ -330,7 +331,7 @@ function callPlace(item, view, server) {
 }
 
 function approvalPlace(item, view) {
-  const state = make("span", { class: "run-state", "data-state": "waiting" }, "waits for approval");
+  const state = stateTag("waiting", "waits for approval");
   const choice = make("p", { class: "run-choice" });
   const element = make("section", { class: "run-approval", "aria-label": "Approval of " + visible(item.name), "data-approval": item.id },
     make("p", {}, make("strong", {}, "May this tool be called? "), make("bdi", {}, make("code", {}, item.name)), " ",
@@ -368,7 +369,7 @@ function usage(response) {
 }
 
 function problem(message, remedy) {
-  return make("div", { class: "run-problem", role: "alert" }, make("p", { dir: "auto" }, clipped(message, 2000)),
+  return make("div", { class: "problem", role: "alert" }, make("p", { dir: "auto" }, clipped(message, 2000)),
     remedy ? make("p", { class: "run-remedy" }, remedy) : "");
 }
 
@@ -404,18 +405,27 @@ function pretty(text) {
   }
 }
 
-// visible shows control characters, and those that reorder or hide text, by their numbers.
+// visible shows control characters, and those that reorder or hide text, as the pages do that the server makes.
 export function visible(text) {
-  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu,
-    (c) => "⟨U+" + c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0") + "⟩");
+  return text.replace(/\r\n/g, "\n").replace(/(?![\n\t\u200d])[\p{Cc}\p{Cf}\u2028\u2029]/gu, (c) => {
+    const code = c.codePointAt(0);
+    if (code < 0x20) return String.fromCharCode(0x2400 + code);
+    return code === 0x7f ? "\u2421" : "⟦U+" + code.toString(16).toUpperCase().padStart(4, "0") + "⟧";
+  });
 }
 
 function clipped(text, most) {
   return visible(text.length > most ? text.slice(0, most) + "…" : text);
 }
 
+const tags = { working: "tag live", done: "tag good", failed: "tag bad", waiting: "tag warn", stopped: "tag" };
+
+function stateTag(kind, text) {
+  return make("span", { class: tags[kind] }, text);
+}
+
 function set(state, kind, text) {
-  state.dataset.state = kind;
+  state.className = tags[kind];
   state.textContent = text;
 }
 
