@@ -1,5 +1,7 @@
 package snippet
 
+import "strings"
+
 // Request is what a snippet sends to POST /v1/responses.
 type Request struct {
 	// Origin is that of the server, such as https://agents.example.com.
@@ -88,4 +90,12 @@ func envs(value any) (out []Env) {
 		}
 	}
 	return out
+}
+
+// JSON returns the object as JSON, with the values of the environment variables in it.
+func (o Object) JSON(value func(Env) string) []byte {
+	l := language{text: jsonText, name: jsonText, yes: "true", no: "false", env: func(e Env) string { return jsonText(value(e)) }}
+	var b strings.Builder
+	l.write(&b, o, 0)
+	return []byte(b.String())
 }
