@@ -77,8 +77,11 @@ func (u *ui) playground(w http.ResponseWriter, r *http.Request, who identity.Pri
 			u.showFailure(f, response)
 		}
 	default:
-		if n, err := strconv.Atoi(query.Get("example")); err == nil && n >= 0 && n < len(c.Examples) {
-			c.Examples[n].fill(f)
+		examples := u.playExamples()
+		if n, err := strconv.Atoi(query.Get("example")); err == nil && n >= 0 && n < len(examples) {
+			examples[n].fill(f)
+		} else {
+			c.Examples = examples
 		}
 	}
 	return u.showPlayground(w, r, who, status, c)
@@ -96,7 +99,7 @@ func (u *ui) showFailure(f *playForm, r *responses.Response) {
 
 func (u *ui) playContent(f *playForm) *playContent {
 	c := &playContent{
-		Form: f, Efforts: playEfforts, HasApprovals: u.api.HasApprovals(), Examples: u.playExamples(),
+		Form: f, Efforts: playEfforts, HasApprovals: u.api.HasApprovals(),
 		MaxSteps: u.api.Limits.MaxSteps, MaxStepsMost: u.api.Limits.MaxStepsCap, Blank: playServer{Index: maxPlayIndex},
 	}
 	for _, m := range u.api.Catalog.Models() {
@@ -176,7 +179,11 @@ type playStarted struct {
 func (u *ui) startPlay(w http.ResponseWriter, r *http.Request, who identity.Principal, c *playContent) error {
 	f := c.Form
 	b, err := f.request(c.HasApprovals)
-	if err == nil && !wantsJSON(r) && !f.Store {
+	switch {
+	case err != nil:
+	case strings.TrimSpace(f.Prompt) == "" && len(f.Decisions) == 0:
+		err = responses.Invalid("input", "write what the model is to do")
+	case !wantsJSON(r) && !f.Store:
 		err = responses.Invalid("store", "without a script in the browser, the answer can only be shown if it is stored")
 	}
 	var started *responses.Response

@@ -115,25 +115,34 @@ func parsePlayForm(in url.Values, connectors []playConnector) *playForm {
 }
 
 func (c *playConnector) read(in url.Values) {
+	c.choose(in[c.ToolsField()])
+	c.Names = in.Get(c.ToolsField() + "-names")
 	c.Chosen = slices.Contains(in["connector"], c.ID)
-	c.Names = in.Get(c.toolsField() + "-names")
+}
+
+// choose allows some tools. One that the last discovery has not found stays in the list: without it, all would be allowed.
+func (c *playConnector) choose(names []string) {
+	c.Chosen = true
+	c.Names = strings.Join(names, ", ")
 	for i := range c.Tools {
-		c.Tools[i].Allowed = slices.Contains(in[c.toolsField()], c.Tools[i].Name)
+		c.Tools[i].Allowed = slices.Contains(names, c.Tools[i].Name)
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(c.Tools, func(t playTool) bool { return t.Name == name }) {
+			c.Tools = append(c.Tools, playTool{Name: name, Description: "was not there when the tools were last listed", Allowed: true})
+		}
 	}
 }
 
-func (c *playConnector) field() string      { return "connector-" + c.ID }
-func (c *playConnector) toolsField() string { return "tools-" + c.ID }
-
-// Field and ToolsField are the names in the page.
-func (c playConnector) Field() string      { return c.field() }
-func (c playConnector) ToolsField() string { return c.toolsField() }
+// Field and ToolsField are the names of its fields in the page.
+func (c playConnector) Field() string      { return "connector-" + c.ID }
+func (c playConnector) ToolsField() string { return "tools-" + c.ID }
 
 // Limited reports whether only some tools are allowed.
 func (c playConnector) Limited() bool { return len(c.allowed()) > 0 }
 
 // allowed are the names of the tools that the model is offered; none means all.
-func (c *playConnector) allowed() []string {
+func (c playConnector) allowed() []string {
 	if !c.Known {
 		return toolNames(c.Names)
 	}

@@ -86,19 +86,6 @@ func (f *playForm) serverOf(t responses.MCPToolEcho) (note string) {
 	return fmt.Sprintf("The connector behind %q is not there any more, or not yours to use.", t.ServerLabel)
 }
 
-func (c *playConnector) choose(names []string) {
-	c.Chosen = true
-	c.Names = strings.Join(names, ", ")
-	for i := range c.Tools {
-		c.Tools[i].Allowed = slices.Contains(names, c.Tools[i].Name)
-	}
-	for _, name := range names { // one that has gone since is not allowed in silence
-		if !slices.ContainsFunc(c.Tools, func(t playTool) bool { return t.Name == name }) {
-			c.Tools = append(c.Tools, playTool{Name: name, Description: "not among the tools of the last discovery", Allowed: true})
-		}
-	}
-}
-
 // approvalOf is the word for a policy of the API; otherwise where it has none.
 func approvalOf(p responses.ApprovalPolicy, otherwise string) string {
 	switch {

@@ -110,7 +110,7 @@ func (b *playRequest) servers(f *playForm, approvals bool) {
 		}
 		add(snippet.Object{
 			{Name: "type", Value: "mcp"}, {Name: "server_label", Value: c.Label}, {Name: "connector_id", Value: c.ID},
-		}, c.allowed(), c.Label, playToolField{prefix: c.field()}, c.field())
+		}, c.allowed(), c.Label, playToolField{prefix: c.Field()}, c.Field())
 	}
 	taken := map[snippet.Env]bool{}
 	for _, s := range f.Servers {

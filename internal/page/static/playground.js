@@ -47,7 +47,7 @@ async function start(decisions) {
   let answer;
   let body;
   try {
-    answer = await fetch(form.action, { method: "POST", body: data, headers: { Accept: "application/json" }, redirect: "manual" });
+    answer = await fetch(form.getAttribute("action"), { method: "POST", body: data, headers: { Accept: "application/json" }, redirect: "manual" });
     if (answer.type === "opaqueredirect") {
       fail("", "Your session has ended. Sign in again in another tab, then run this once more: what you wrote is still here.");
       return;
@@ -71,7 +71,7 @@ async function start(decisions) {
   };
   if (text && prompt.value === text) prompt.value = "";
   busy(true);
-  exchange.scrollIntoView({ block: "end" });
+  atEnd = true;
   show(current.element, body.events);
 }
 
@@ -100,6 +100,15 @@ function newExchange(started, text) {
   exchange.append(bubble, element("h2", "hidden", "Answer"), answer, links);
   return exchange;
 }
+
+// Who looks at the end of the conversation stays there while it grows.
+let atEnd = true;
+addEventListener("scroll", () => {
+  atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
+}, { passive: true });
+new ResizeObserver(() => {
+  if (atEnd && !stopButton.hidden) scrollTo(0, document.documentElement.scrollHeight);
+}).observe(conversation);
 
 // What becomes of the run.
 
