@@ -19,6 +19,8 @@ type Options struct {
 	TemporalUI string
 	// Namespace is that of the runs.
 	Namespace string
+	// DemoMCP is the URL of an MCP server that newcomers can try; empty: there is none.
+	DemoMCP string
 }
 
 // Pages returns the pages, for [starter.Options].
@@ -40,6 +42,7 @@ func (u *ui) routes(handle func(pattern string, h starter.PageHandler)) {
 	handle("GET /{$}", u.home)
 	handle("POST /theme", u.setTheme)
 	u.connectorsRoutes(handle)
+	u.playRoutes(handle)
 	u.settingsRoutes(handle)
 	u.enterpriseRoutes(handle)
 }
