@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 
 	"internal/admission": {},
 	"internal/apiclient": {"internal/responses", "internal/secret"},
+	"internal/batchrun":  {"internal/apiclient"},
 	"internal/blob":      {"internal/secret"},
 	"internal/cfaccess":  {},
 	"internal/connection": {
@@ -60,11 +61,12 @@ var allowed = map[string][]string{
 	"internal/payload":     {"internal/blob", "internal/secret"},
 	"internal/responses":   {},
 	"internal/secret":      {},
+	"internal/snippet":     {},
 	"internal/signin":      {"internal/identity", "internal/secret"},
 	"internal/temporaldev": {},
 	"internal/ui": {
 		"starter", "internal/connection", "internal/connector", "internal/identity", "internal/page", "internal/responses", "internal/secret",
-		"internal/store",
+		"internal/snippet", "internal/store",
 	},
 	"internal/terminal": {},
 

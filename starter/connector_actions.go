@@ -10,9 +10,6 @@ import (
 	"perdure/internal/responses"
 )
 
-// maxReason bounds why a connector is restricted: bytes.
-const maxReason = 500
-
 // connectorAction changes a connector that a caller sees, or finds that they may not.
 type connectorAction = func(ctx context.Context, by connection.Caller, v connection.View) (connection.View, error)
 
@@ -51,6 +48,11 @@ func (s *Starter) unrestrict(ctx context.Context, by connection.Caller, v connec
 	return s.Connections.Unrestrict(ctx, by, v.ID)
 }
 
+// vet notes that an admin has looked at a member's connector as it is.
+func (s *Starter) vet(ctx context.Context, by connection.Caller, v connection.View) (connection.View, error) {
+	return s.Connections.Vet(ctx, by, v.ID, v.Version, v.Probe.At)
+}
+
 func (s *Starter) deleteIcon(ctx context.Context, by connection.Caller, v connection.View) (connection.View, error) {
 	return s.Connections.SetIcon(ctx, by, v.ID, nil)
 }
@@ -63,9 +65,6 @@ func (s *Starter) restrictConnector(w http.ResponseWriter, r *http.Request, who 
 	return s.acted(func(ctx context.Context, by connection.Caller, v connection.View) (connection.View, error) {
 		if err := s.readOptional(w, r, who, &given); err != nil {
 			return v, err
-		}
-		if len(given.Reason) > maxReason {
-			return v, responses.Invalid("reason", "is longer than %d bytes", maxReason)
 		}
 		return s.Connections.Restrict(ctx, by, v.ID, given.Reason)
 	})(w, r, who)

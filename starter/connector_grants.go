@@ -11,6 +11,7 @@ import (
 	"perdure/internal/identity"
 	"perdure/internal/mcpclient"
 	"perdure/internal/oauth"
+	"perdure/internal/page"
 	"perdure/internal/responses"
 	"perdure/internal/store"
 )
@@ -118,11 +119,31 @@ func (s *Starter) oauthCallback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if s.Pages != nil {
+		s.backToConnectors(w, r, v)
+		return nil
+	}
 	n := notice{Title: "Connected", Text: v.Settings.Name + " is authorized. You can close this page."}
 	if v.Status.State == connector.Failed {
 		n.Title, n.Remedy, n.Stage = "Authorized", sentence(v.Status.Message), v.Status.Stage
 	}
 	return s.showPage(w, r, http.StatusOK, n)
+}
+
+// backToConnectors sends a person to the page where they began, and tells them what has come of it.
+func (s *Starter) backToConnectors(w http.ResponseWriter, r *http.Request, v connection.View) {
+	f := page.Flash{Text: v.Settings.Name + " is authorized and connected."}
+	if v.Status.State != connector.Connected {
+		f = page.Flash{Text: v.Settings.Name + " is authorized, but cannot be used yet. " + sentence(v.Status.Message), Failed: true}
+		if v.Status.Stage != "" {
+			f.Text += " Stage: " + v.Status.Stage + "."
+		}
+	}
+	if s.secureCookies(r) {
+		r = page.BehindHTTPS(r)
+	}
+	page.SetFlash(w, r, f)
+	http.Redirect(w, r, connection.PagePath, http.StatusSeeOther)
 }
 
 const authorizationFailed = "Authorization failed"
@@ -152,6 +173,9 @@ func (s *Starter) showFailure(w http.ResponseWriter, r *http.Request, title stri
 	shown := s.shown(w, r, err)
 	if n.Text == "" {
 		n.Text = sentence(shown.Message)
+	}
+	if s.Pages != nil && title == authorizationFailed {
+		n.Link, n.LinkText = connection.PagePath, "Back to the connectors"
 	}
 	return s.showPage(w, r, shown.Status, n)
 }

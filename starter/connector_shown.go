@@ -28,6 +28,7 @@ type shownConnector struct {
 	Shared       bool                   `json:"shared"`
 	Enabled      bool                   `json:"enabled"`
 	Restricted   *shownRestriction      `json:"restricted"`
+	Vetting      *shownVetting          `json:"vetting"`
 	Icon         *string                `json:"icon"` // the path of it; it changes with the icon
 	Tag          connector.Tag          `json:"tag"`
 	Status       shownStatus            `json:"status"`
@@ -78,6 +79,13 @@ type shownRestriction struct {
 	At     int64  `json:"at"`
 }
 
+// shownVetting says which admin has looked at the connector, and whether it still is what they looked at.
+type shownVetting struct {
+	By      string `json:"by"`
+	At      int64  `json:"at"`
+	Current bool   `json:"current"`
+}
+
 type shownStatus struct {
 	State   connector.State `json:"state"`
 	Stage   string          `json:"stage,omitempty"`
@@ -126,6 +134,9 @@ func showConnector(v connection.View) shownConnector {
 	}
 	if r := c.Restricted; r != nil {
 		shown.Restricted = &shownRestriction{By: r.By, Reason: r.Reason, At: r.At.Unix()}
+	}
+	if vetting := c.Vetting; vetting != nil {
+		shown.Vetting = &shownVetting{By: vetting.By, At: vetting.At.Unix(), Current: c.IsVetted()}
 	}
 	if c.Icon != "" {
 		path := connectorsPath + "/" + c.ID + "/icon?v=" + c.Icon[:min(len(c.Icon), 16)]

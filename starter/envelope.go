@@ -34,6 +34,7 @@ type envelope struct {
 	response    *responses.Response
 	fingerprint string
 	stored      bool
+	user        string
 	status      string // the last that the run announced
 	created     time.Time
 	running     bool
@@ -93,6 +94,7 @@ func (k *Intake) find(ctx context.Context, who identity.Principal, id string) (*
 func (k *Intake) envelope(ctx context.Context, d *client.WorkflowExecutionMetadata) (*envelope, error) {
 	e := &envelope{created: d.WorkflowStartTime, running: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
 	e.status, _ = d.TypedSearchAttributes.GetKeyword(workflows.Status)
+	e.user, _ = d.TypedSearchAttributes.GetKeyword(workflows.User)
 	e.stored, _ = d.TypedSearchAttributes.GetBool(workflows.Stored)
 	if created, ok := d.TypedSearchAttributes.GetTime(workflows.Created); ok {
 		e.created = created

@@ -45,6 +45,7 @@ func (s *Starter) connectorRoutes(handle func(pattern string, h http.Handler)) {
 	handle("POST "+one+"/disable", s.managed(s.acted(s.enable(false))))
 	handle("POST "+one+"/restrict", s.managed(s.restrictConnector))
 	handle("POST "+one+"/unrestrict", s.managed(s.acted(s.unrestrict)))
+	handle("POST "+one+"/vet", s.managed(s.acted(s.vet)))
 	handle("POST "+one+"/review", s.managed(s.reviewConnector))
 	handle("GET "+one+"/icon", s.managed(s.getIcon))
 	handle("PUT "+one+"/icon", s.managed(s.setIcon))

@@ -16,7 +16,7 @@ type shownOrganization struct {
 
 // getOrganization answers with the caller's organization. One that only the configuration names begins here.
 func (s *Starter) getOrganization(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	o, err := s.Store.EnsureOrganization(r.Context(), actor(r, who))
+	o, err := s.Connections.Organization(r.Context(), caller(r, who))
 	if err != nil {
 		return err
 	}
@@ -43,13 +43,8 @@ func (s *Starter) updateOrganization(w http.ResponseWriter, r *http.Request, who
 	if given.MembersMayAddConnectors == nil {
 		return responses.Invalid("members_may_add_connectors", "is missing: give true or false")
 	}
-	by := actor(r, who)
-	o, err := s.Store.EnsureOrganization(r.Context(), by)
+	o, err := s.Connections.LetMembersAdd(r.Context(), caller(r, who), *given.MembersMayAddConnectors)
 	if err != nil {
-		return err
-	}
-	o.Settings.MembersMayAddConnectors = *given.MembersMayAddConnectors
-	if err := s.Store.UpdateOrganization(r.Context(), by, o.Settings); err != nil {
 		return err
 	}
 	return s.writeValue(w, r, showOrganization(o))

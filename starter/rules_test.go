@@ -123,6 +123,10 @@ func TestConnectorRules(t *testing.T) { //nolint:tparallel // each row builds on
 		{"other admins take sharing back", "amy", "POST", shared + "/unshare", "", 200, `"shared":false`},
 		{"and share again", "amy", "POST", shared + "/share", "", 200, `"shared":true`},
 
+		{"members do not vet", "alice", "POST", own + "/vet", "", 403, "only admins vet"},
+		{"another member learns nothing by it, either", "bob", "POST", own + "/vet", "", 404, ""},
+		{"nobody vets what admins manage", "amy", "POST", shared + "/vet", "", 403, "review its tools"},
+		{"admins vet", "ann", "POST", own + "/vet", "", 200, `"current":true`},
 		{"members do not restrict", "alice", "POST", own + "/restrict", "", 403, "only admins restrict"},
 		{"another member learns nothing by it", "bob", "POST", own + "/restrict", "", 404, ""},
 		{"admins restrict", "ann", "POST", own + "/restrict", `{"reason":"leaks data"}`, 200, `"reason":"leaks data"`},

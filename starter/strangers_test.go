@@ -31,6 +31,7 @@ var strangerBodies = map[string]string{
 	"POST /v1/connectors/{id}/disable":      "",
 	"POST /v1/connectors/{id}/restrict":     `{"reason":"mine"}`,
 	"POST /v1/connectors/{id}/unrestrict":   "",
+	"POST /v1/connectors/{id}/vet":          "",
 	"POST /v1/connectors/{id}/review":       "",
 	"GET /v1/connectors/{id}/icon":          "",
 	"PUT /v1/connectors/{id}/icon":          "not an icon",

@@ -28,6 +28,10 @@ type session struct {
 	out  terminal.Out // standard output
 	err  terminal.Out // standard error
 	json bool
+
+	// pausing, if it is set, hears of pauses in the place of standard error.
+	pausing func(reason error, pause time.Duration)
+	told    time.Time // when a pause was told of last
 }
 
 // bindAPI declares the flags of commands that call the API.
@@ -97,12 +101,16 @@ func openSession(cmd *cobra.Command) (*session, error) {
 		return nil, err
 	}
 	o.Waiting = s.waiting
+	o.Patience, _ = time.ParseDuration(cmd.Annotations[patienceAnnotation]) // 0 without one
 	if s.flag("verbose") {
 		o.Trace = s.trace
 	}
 	s.Client, err = apiclient.New(o)
 	return s, err
 }
+
+// patienceAnnotation is on commands that wait for a server longer than others.
+const patienceAnnotation = "perdure patience"
 
 const defaultServer = "http://127.0.0.1:8080"
 
@@ -143,9 +151,16 @@ func readLine(path string) (string, error) {
 	return strings.TrimSpace(string(data)), err
 }
 
+// tellEvery is how often a command that waits says so.
+const tellEvery = time.Minute
+
 // waiting tells of a pause that is long enough to wonder.
 func (s *session) waiting(reason error, pause time.Duration) {
-	if pause >= time.Second || s.flag("verbose") {
+	switch {
+	case s.pausing != nil:
+		s.pausing(reason, pause)
+	case s.flag("verbose"), pause >= time.Second && time.Since(s.told) > tellEvery:
+		s.told = time.Now()
 		fmt.Fprintf(s.err, "perdure: %v; trying again in %s\n", reason, pause.Round(100*time.Millisecond))
 	}
 }

@@ -38,6 +38,7 @@ type savedConnector struct {
 		State   string `json:"state"`
 		Stage   string `json:"stage"`
 		Message string `json:"message"`
+		At      int64  `json:"at"` // Unix seconds; 0 if nobody has looked yet
 	} `json:"status"`
 	Server *struct {
 		Name    string `json:"name"`

@@ -19,6 +19,7 @@ import (
 	"perdure/internal/identity"
 	"perdure/internal/secret"
 	"perdure/internal/temporaldev"
+	"perdure/internal/ui"
 	"perdure/starter"
 	"perdure/worker"
 )
@@ -231,6 +232,7 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 		return err
 	}
 	options.Eager = true
+	options.Pages = ui.Pages(ui.Options{TemporalUI: d.config.Temporal.UIURL, Namespace: namespaceOf(d.config.Temporal), DemoMCP: d.demo.MCPURL()})
 	options.SignIn.Links = starter.NewSignInLinks()
 	d.signIn = d.newSignInLink(options.SignIn.Links)
 	workerOpts, err := workerOptions(d.config, d.logger)

@@ -33,7 +33,9 @@ func TestHelp(t *testing.T) {
 	}
 	_, commands, _ := strings.Cut(out, "Use a server:\n")
 	commands, _, _ = strings.Cut(commands, "\n\nFlags:")
-	const want = `  models      List the models that runs can name
+	const want = `  batch       Send thousands of requests, and see to them
+  connector   Save remote MCP servers, and see to those that are saved
+  models      List the models that runs can name
   responses   List, show, watch, cancel and delete responses
   run         Ask a model, with tools of MCP servers, and watch it work
 

@@ -37,6 +37,14 @@ func took(d time.Duration) string {
 	}
 }
 
+// about is took for what is not known precisely.
+func about(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%ds", (d+time.Second-1)/time.Second)
+	}
+	return took(d)
+}
+
 // ago writes when something was, in Unix seconds.
 func ago(at int64) string {
 	if at == 0 {

@@ -77,8 +77,10 @@ func New(o Options) (*Client, error) {
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		TLSHandshakeTimeout: dialTimeout,
-		IdleConnTimeout:     time.Minute,
-		ForceAttemptHTTP2:   true,
+		// Servers that do not know it get the body then.
+		ExpectContinueTimeout: time.Second,
+		IdleConnTimeout:       time.Minute,
+		ForceAttemptHTTP2:     true,
 	}
 	return &Client{base: base, options: o, http: &http.Client{
 		Transport: transport,

@@ -83,6 +83,7 @@ func (s *Service) found(c connector.Connector, grant connector.GrantState, l mcp
 		status.State = connector.NeedsReauth
 	case fault != nil && fault.WantsToken() && grant == connector.GrantActive:
 		// A token that was just renewed is refused: that another authorization helps is a hope, so the failure is shown.
+		status.OfGrant = true
 	case fault != nil && fault.WantsToken():
 		status.State, status.Message = connector.NeedsAuth, "the server wants authorization: authorize it"
 	}

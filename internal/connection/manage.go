@@ -2,6 +2,7 @@ package connection
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"perdure/internal/connector"
@@ -139,12 +140,24 @@ func (s *Service) Enable(ctx context.Context, by Caller, id string, enabled bool
 
 // Restrict ends every use of a connector, for a reason that its owner gets to see.
 func (s *Service) Restrict(ctx context.Context, by Caller, id, reason string) (View, error) {
+	reason = strings.TrimSpace(reason)
+	if _, err := s.allowed(ctx, by, id, connector.Restrict); err != nil {
+		return View{}, err
+	}
+	if err := connector.CheckReason(reason); err != nil {
+		return View{}, err
+	}
 	return s.change(ctx, by, id, connector.Restrict, func() error { return s.Store.RestrictConnector(ctx, by.actor(), id, reason) })
 }
 
 // Unrestrict takes a restriction back.
 func (s *Service) Unrestrict(ctx context.Context, by Caller, id string) (View, error) {
 	return s.change(ctx, by, id, connector.Restrict, func() error { return s.Store.UnrestrictConnector(ctx, by.actor(), id) })
+}
+
+// Vet notes that an admin has looked at a member's connector, in the version and with the tools of the given time.
+func (s *Service) Vet(ctx context.Context, by Caller, id string, version int64, seen time.Time) (View, error) {
+	return s.change(ctx, by, id, connector.Vet, func() error { return s.Store.VetConnector(ctx, by.actor(), id, version, seen) })
 }
 
 // Review counts the tools that the look at the given time found as seen.

@@ -17,6 +17,9 @@ import (
 // AuthorizePath is where a signed-in browser begins an authorization, with the connector's ID as the parameter "connector".
 const AuthorizePath = "/rest/connections/authorize"
 
+// PagePath is the page on which people manage their connectors.
+const PagePath = "/settings/connectors"
+
 // Options are what a [Service] needs. All are required, but for PublicURL.
 type Options struct {
 	Store  *store.Store

@@ -25,7 +25,7 @@ type View struct {
 
 var actions = []connector.Action{
 	connector.See, connector.Use, connector.Edit, connector.Reprobe, connector.Review, connector.Enable, connector.Delete, connector.Share,
-	connector.Restrict, connector.Authorize,
+	connector.Restrict, connector.Vet, connector.Authorize,
 }
 
 func newView(p identity.Principal, c connector.Connector, grant connector.GrantState) View {

@@ -34,6 +34,8 @@ type Connector struct {
 	Enabled bool
 	// Restricted is set by an admin, and ends every use of the connector until an admin takes it back.
 	Restricted *Restriction
+	// Vetting is that of an admin; it may be of what the connector was before, see [Connector.IsVetted].
+	Vetting *Vetting
 
 	Status Status
 	Probe  Probe

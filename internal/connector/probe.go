@@ -18,9 +18,11 @@ type Probe struct {
 	Tools         []Tool    `json:"tools,omitempty"` // by name
 
 	// Reviewed are the tools that a person has seen, by name. The first look counts as seen: the connector was made for what is there.
-	Reviewed   map[string]string `json:"reviewed,omitempty"` // hash by name
-	ReviewedBy string            `json:"reviewed_by,omitempty"`
-	ReviewedAt time.Time         `json:"reviewed_at,omitzero"`
+	Reviewed map[string]string `json:"reviewed,omitempty"` // hash by name
+	// Descriptions are those of the reviewed tools, cut as in [Tool], for people to see what has changed.
+	Descriptions map[string]string `json:"reviewed_descriptions,omitempty"`
+	ReviewedBy   string            `json:"reviewed_by,omitempty"`
+	ReviewedAt   time.Time         `json:"reviewed_at,omitzero"`
 }
 
 // Tool is what is kept of a tool.
@@ -54,7 +56,7 @@ func NewTool(name, description string, schema []byte, readOnly bool) Tool {
 func (p Probe) Found(now Probe) Probe {
 	now.Tools = slices.Clone(now.Tools)
 	slices.SortFunc(now.Tools, func(a, b Tool) int { return strings.Compare(a.Name, b.Name) })
-	now.Reviewed, now.ReviewedBy, now.ReviewedAt = p.Reviewed, p.ReviewedBy, p.ReviewedAt
+	now.Reviewed, now.Descriptions, now.ReviewedBy, now.ReviewedAt = p.Reviewed, p.Descriptions, p.ReviewedBy, p.ReviewedAt
 	if p.At.IsZero() {
 		return now.Review("", now.At)
 	}
@@ -64,8 +66,9 @@ func (p Probe) Found(now Probe) Probe {
 // Review returns the probe with its tools as they are counted as seen.
 func (p Probe) Review(by string, at time.Time) Probe {
 	p.Reviewed = make(map[string]string, len(p.Tools))
+	p.Descriptions = make(map[string]string, len(p.Tools))
 	for _, tool := range p.Tools {
-		p.Reviewed[tool.Name] = tool.Hash
+		p.Reviewed[tool.Name], p.Descriptions[tool.Name] = tool.Hash, tool.Description
 	}
 	p.ReviewedBy, p.ReviewedAt = by, at
 	return p
@@ -75,6 +78,8 @@ func (p Probe) Review(by string, at time.Time) Probe {
 type Drift struct {
 	Tool string
 	Kind DriftKind
+	// Before and Now are its descriptions, cut as in [Tool]. They may be the same: more of a tool counts than what is kept of it.
+	Before, Now string
 }
 
 // DriftKind says what has happened to a tool since it was reviewed.
@@ -96,14 +101,14 @@ func (p Probe) Drift() []Drift {
 		now[tool.Name] = true
 		switch reviewed, ok := p.Reviewed[tool.Name]; {
 		case !ok:
-			drift = append(drift, Drift{tool.Name, ToolAdded})
+			drift = append(drift, Drift{Tool: tool.Name, Kind: ToolAdded, Now: tool.Description})
 		case reviewed != tool.Hash:
-			drift = append(drift, Drift{tool.Name, ToolChanged})
+			drift = append(drift, Drift{Tool: tool.Name, Kind: ToolChanged, Before: p.Descriptions[tool.Name], Now: tool.Description})
 		}
 	}
 	for _, name := range sortedKeys(p.Reviewed) {
 		if !now[name] {
-			drift = append(drift, Drift{name, ToolRemoved})
+			drift = append(drift, Drift{Tool: name, Kind: ToolRemoved, Before: p.Descriptions[name]})
 		}
 	}
 	slices.SortFunc(drift, func(a, b Drift) int { return strings.Compare(a.Tool, b.Tool) })

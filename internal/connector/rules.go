@@ -33,6 +33,7 @@ const (
 	Delete    Action = "delete"    //
 	Share     Action = "share"     // with the organization, or take that back
 	Restrict  Action = "restrict"  // or take that back
+	Vet       Action = "vet"       // say that an admin has looked at it
 	Authorize Action = "authorize" // or disconnect: the grant that the caller works with
 )
 
@@ -79,6 +80,11 @@ func mayIndividual(p identity.Principal, c Connector, action Action) error {
 			return deny("only admins restrict connectors")
 		}
 		return nil
+	case Vet:
+		if !admin {
+			return deny("only admins vet connectors")
+		}
+		return nil
 	case Share:
 		return deny("an individual connector cannot be shared: an admin can add it as an organization connector")
 	case Reprobe, Authorize:
@@ -117,6 +123,10 @@ func mayOrganization(p identity.Principal, c Connector, action Action) error {
 	case Restrict:
 		if admin {
 			return deny("admins manage organization connectors: disable it, or do not share it")
+		}
+	case Vet:
+		if admin {
+			return deny("admins manage organization connectors: review its tools")
 		}
 	}
 	if !admin {

@@ -13,7 +13,7 @@ import (
 
 var actions = []connector.Action{
 	connector.See, connector.Use, connector.Edit, connector.Reprobe, connector.Review, connector.Enable, connector.Delete, connector.Share,
-	connector.Restrict, connector.Authorize,
+	connector.Restrict, connector.Vet, connector.Authorize,
 }
 
 func person(user string, role identity.Role) identity.Principal {
@@ -53,9 +53,9 @@ func TestMay(t *testing.T) {
 		may  string
 	}{
 		{"individual, its owner", individual, owner, "see use edit probe review enable delete authorize"},
-		{"individual, its owner who has become an admin", individual, person("ann", identity.Admin), "see use edit probe review enable delete restrict authorize"},
+		{"individual, its owner who has become an admin", individual, person("ann", identity.Admin), "see use edit probe review enable delete restrict vet authorize"},
 		{"individual, another member", individual, other, hidden},
-		{"individual, an admin", individual, admin, "see delete restrict"},
+		{"individual, an admin", individual, admin, "see delete restrict vet"},
 		{"individual, the same user of another organization", individual, stranger, hidden},
 		{"individual, nobody", individual, identity.Principal{}, hidden},
 		{"individual, a caller without a role", individual, person("bob", ""), hidden},
@@ -63,7 +63,7 @@ func TestMay(t *testing.T) {
 		{"disabled, its owner", disabled, owner, "see edit probe review enable delete authorize"},
 		{"restricted, its owner", restricted, owner, "see edit review enable delete"},
 		{"restricted, another member", restricted, other, hidden},
-		{"restricted, an admin", restricted, admin, "see delete restrict"},
+		{"restricted, an admin", restricted, admin, "see delete restrict vet"},
 
 		{"organization, not shared, who made it", organization, admin, "see use edit probe review enable delete share authorize"},
 		{"organization, not shared, another admin", organization, second, "see edit probe review enable delete share authorize"},

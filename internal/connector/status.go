@@ -22,6 +22,8 @@ type Status struct {
 	// Message says what is the matter and what to do. It never holds a secret, a URL's query or what a server sent.
 	Message string    `json:"message,omitempty"`
 	At      time.Time `json:"at,omitzero"`
+	// OfGrant says that what failed is the authorization of whoever looked: of others it says nothing.
+	OfGrant bool `json:"of_grant,omitempty"`
 }
 
 // A Tag is a status in a word or two, as pages show it.
@@ -50,13 +52,17 @@ const (
 )
 
 // Shown returns how things stand for a caller with the given grant: a connector that works for others may lack their authorization. A
-// grant that is there is no proof that the server takes it, so it hides no failure.
+// grant that is there is no proof that the server takes it, so it hides no failure; nor does one that is missing, unless a grant is what
+// failed.
 func (c Connector) Shown(grant GrantState) (Tag, Status) {
 	status := c.Status
 	if c.Settings.Auth.Type == AuthOAuth {
 		switch grant {
 		case GrantMissing, "":
-			status = Status{State: NeedsAuth, Stage: "auth", Message: "needs authorization: authorize it", At: c.Status.At}
+			// Where the server cannot be reached, or something before it does not let us in, an authorization would not help.
+			if status.State != Failed || status.OfGrant {
+				status = Status{State: NeedsAuth, Stage: "auth", Message: "needs authorization: authorize it", At: c.Status.At}
+			}
 		case GrantDead:
 			status = Status{State: NeedsReauth, Stage: "auth", Message: "its authorization has ended: authorize it again", At: c.Status.At}
 		case GrantActive:

@@ -150,7 +150,7 @@ func TestValidate(t *testing.T) {
 		"long API key":            {apiKey("", ""), secrets("auth.api_key", long), []string{"auth.api_key: is longer than 8192 bytes"}},
 		"API key in MCP's header": {apiKey("mcp-session-id", ""), secrets("auth.api_key", "k"), []string{"auth.header: header \"Mcp-Session-Id\" is set by the client"}},
 		"API key as Cloudflare's": {apiKey("cf-access-client-id", ""), secrets("auth.api_key", "k"), []string{"auth.header: belongs to Cloudflare Access"}},
-		"API key in no header":    {apiKey("a b", ""), secrets("auth.api_key", "k"), []string{"auth.header: header"}},
+		"API key in no header":    {apiKey("a b", ""), secrets("auth.api_key", "k"), []string{"auth.header: a header has a name with"}},
 		"prefix of two words":     {apiKey("", "a b"), secrets("auth.api_key", "k"), []string{"auth.prefix: must be"}},
 		"long prefix":             {apiKey("", strings.Repeat("x", 33)), secrets("auth.api_key", "k"), []string{"auth.prefix: must be"}},
 		"API key without use":     {plain(), secrets("auth.api_key", "k"), []string{"auth.api_key: is given, and the settings have no use for it"}},

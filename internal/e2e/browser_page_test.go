@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -49,6 +50,11 @@ func (v *visitor) note(event any) {
 		if e.Entry.Level == cdplog.EntryLevelError && e.Entry.Source != cdplog.EntrySourceNetwork {
 			v.complaints = append(v.complaints, e.Entry.Text)
 		}
+	case *page.EventJavascriptDialogOpening:
+		// Are they sure? They are. A listener must not wait for an answer itself.
+		go func() {
+			_, _ = chromedp.Call(v.ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true})
+		}()
 	case *runtime.EventExceptionThrown:
 		v.complaints = append(v.complaints, e.ExceptionDetails.Text)
 	}
@@ -66,7 +72,8 @@ func (v *visitor) noted() (requests, complaints []string) {
 // setCookie gives the tab a cookie of the site at an address.
 func (v *visitor) setCookie(t *testing.T, address, name, value string) {
 	t.Helper()
-	v.do(t, "set the cookie "+name, call(network.SetCookie, network.SetCookieParams{Name: name, Value: value, URL: address}))
+	hidden := true // from scripts, as the server sets it
+	v.do(t, "set the cookie "+name, call(network.SetCookie, network.SetCookieParams{Name: name, Value: value, URL: address, HTTPOnly: &hidden}))
 }
 
 // prefer makes the tab one of a person whose system is light or dark, and who does not like things that move.

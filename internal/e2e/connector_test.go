@@ -201,7 +201,7 @@ func TestConnectorAuthorization(t *testing.T) {
 	b.logIn(t, user)
 	b.consent(t, "email") // to signing in at Perdure
 	b.consent(t, resourceScope)
-	b.awaitHeading(t, "Connected")
+	b.awaitFlash(t, "Acme CRM is authorized and connected.")
 	c.checkState(t, "connected")
 
 	c.runs(t)
@@ -224,7 +224,7 @@ func TestConnectorAuthorization(t *testing.T) {
 
 	b.open(t, c.authorizationPage(t)) // the browser is signed in
 	b.consent(t, resourceScope)
-	b.awaitHeading(t, "Connected")
+	b.awaitFlash(t, "Acme CRM is authorized and connected.")
 	c.checkState(t, "connected")
 	c.runs(t)
 	c.checkSecrets(t)

@@ -15,6 +15,7 @@
 //	everything_test.go an MCP server that we did not write
 //	connector_test.go  a connector that is authorized in a browser (browser_test.go) at an authorization server that we did not write
 //	                   (oidc_server_test.go), for an MCP server that takes its tokens (oidc_resource_test.go)
+//	connectors_test.go the pages about connectors, with connectors_edit_test.go and connectors_stage_test.go
 //	clients_test.go    client libraries that we did not write; sdk_test.go runs them, in npm/clients and goclient
 //	golden_stream_test.go every byte of a stream
 //	resume_test.go     streams that are cut at every event, and go on elsewhere; sse_test.go reads them

@@ -68,8 +68,10 @@ func newPageStage(t *testing.T, o stackOptions) *pageStage {
 	o.Temporal, o.Model = temporaldevtest.Address(t), model.URL()
 	s.stack = ownStack(t, o)
 	s.openStore(t)
-	for _, p := range []person{acmeAdmin, acmeMember, emptyAdmin, emptyMember} {
-		s.join(t, p)
+	for p, role := range map[person]identity.Role{
+		acmeAdmin: identity.Admin, acmeMember: identity.Member, emptyAdmin: identity.Admin, emptyMember: identity.Member,
+	} {
+		s.join(t, p, role)
 	}
 	s.fill(t)
 	s.browser = newBrowser(t)
@@ -113,13 +115,9 @@ func (s *pageStage) openStore(t *testing.T) {
 	})
 }
 
-// join makes a person a member. The first of an organization is its admin.
-func (s *pageStage) join(t *testing.T, p person) {
+// join makes a person a member.
+func (s *pageStage) join(t *testing.T, p person, role identity.Role) {
 	t.Helper()
-	role := identity.Member
-	if p == acmeAdmin || p == emptyAdmin {
-		role = identity.Admin
-	}
 	by := identity.Operator(p.organization)
 	if _, err := s.store.EnsureOrganization(t.Context(), by); err != nil {
 		t.Fatal(err)

@@ -111,6 +111,9 @@ func TestStatic(t *testing.T) {
 			t.Errorf("%s: %d, %v", name, w.Code, w.Header())
 		}
 	}
+	if body := get(page.Asset("stream.js")).Body.String(); !strings.Contains(body, `from "`+page.Asset("follow.js")+`"`) {
+		t.Error("stream.js does not know the address of the module that it imports")
+	}
 	for _, path := range []string{"/static/app.css", "/static/", "/static/../page.go", page.Asset("app.css") + "x"} {
 		if w := get(path); w.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, w.Code)

@@ -31,6 +31,7 @@ const (
 	ActConnectorRestrict   = "connector.restrict"
 	ActConnectorUnrestrict = "connector.unrestrict"
 	ActConnectorReview     = "connector.review"
+	ActConnectorVet        = "connector.vet"
 	ActConnectorDelete     = "connector.delete"
 	ActGrantCreate         = "grant.create"
 	ActGrantDelete         = "grant.delete"

@@ -48,6 +48,33 @@ func (s *Store) ReviewTools(ctx context.Context, by identity.Actor, id string, s
 	})
 }
 
+// VetConnector notes that an admin has looked at a connector of the actor's organization, as it was found at the given time and is in that
+// version. ErrConflict: it is another by now.
+func (s *Store) VetConnector(ctx context.Context, by identity.Actor, id string, version int64, seen time.Time) error {
+	return s.write(ctx, "vet the connector", func(tx *sql.Tx) error {
+		c, err := s.connector(ctx, tx, by.Organization, id, s.engine.forUpdate())
+		if err != nil {
+			return err
+		}
+		if c.Version != version || !c.Probe.At.Equal(seen) {
+			return ErrConflict
+		}
+		at := now()
+		vetting := c.Vet(by.User, at)
+		c.Vetting = &vetting
+		r, err := rowOf(c)
+		if err != nil {
+			return err
+		}
+		// The version stays: it is that of what people entered.
+		_, err = tx.ExecContext(ctx, `UPDATE connectors SET vetting = $1 WHERE organization = $2 AND id = $3`, r.vetting, c.Organization, c.ID)
+		if err != nil {
+			return err
+		}
+		return record(ctx, tx, by, at, entry{ActConnectorVet, id, map[string]string{"url": withoutQuery(c.Settings.URL)}})
+	})
+}
+
 // updateProbe leaves the version alone: what a machine finds is no change of what a person entered.
 func updateProbe(ctx context.Context, q querier, c connector.Connector) error {
 	r, err := rowOf(c)

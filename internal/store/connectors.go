@@ -48,7 +48,7 @@ func withoutQuery(url string) string {
 }
 
 // connectorColumns end with the names of the stored secrets. No name has a line break.
-const connectorColumns = `c.id, c.organization, c.owner, c.settings, c.icon, c.shared, c.enabled, c.restricted, c.status, c.probe,
+const connectorColumns = `c.id, c.organization, c.owner, c.settings, c.icon, c.shared, c.enabled, c.restricted, c.vetting, c.status, c.probe,
 	c.created, c.updated, c.version, (SELECT string_agg(x.name, '
 ') FROM connector_secrets x WHERE x.organization = c.organization AND x.connector = c.id)`
 
@@ -82,7 +82,7 @@ func (s *Store) Connectors(ctx context.Context, p identity.Principal, f Connecto
 // connectorRow is those columns of a connector that hold JSON.
 type connectorRow struct {
 	settings, status, probe string
-	restricted              sql.NullString
+	restricted, vetting     sql.NullString
 }
 
 func rowOf(c connector.Connector) (r connectorRow, err error) {
@@ -97,6 +97,9 @@ func rowOf(c connector.Connector) (r connectorRow, err error) {
 	if c.Restricted != nil {
 		r.restricted = sql.NullString{String: encode(c.Restricted), Valid: true}
 	}
+	if c.Vetting != nil {
+		r.vetting = sql.NullString{String: encode(c.Vetting), Valid: true}
+	}
 	return r, err
 }
 
@@ -105,7 +108,7 @@ func scanConnector(from row) (connector.Connector, error) {
 	var r connectorRow
 	var created, updated int64
 	var stored sql.NullString
-	err := from.Scan(&c.ID, &c.Organization, &c.Owner, &r.settings, &c.Icon, &c.Shared, &c.Enabled, &r.restricted, &r.status, &r.probe,
+	err := from.Scan(&c.ID, &c.Organization, &c.Owner, &r.settings, &c.Icon, &c.Shared, &c.Enabled, &r.restricted, &r.vetting, &r.status, &r.probe,
 		&created, &updated, &c.Version, &stored)
 	if err != nil {
 		return connector.Connector{}, err
@@ -115,6 +118,9 @@ func scanConnector(from row) (connector.Connector, error) {
 	err = errors.Join(json.Unmarshal([]byte(r.settings), &c.Settings), json.Unmarshal([]byte(r.status), &c.Status), json.Unmarshal([]byte(r.probe), &c.Probe))
 	if r.restricted.Valid {
 		err = errors.Join(err, json.Unmarshal([]byte(r.restricted.String), &c.Restricted))
+	}
+	if r.vetting.Valid {
+		err = errors.Join(err, json.Unmarshal([]byte(r.vetting.String), &c.Vetting))
 	}
 	return c, err
 }

@@ -336,6 +336,7 @@ func TestOrganizationsAreApart(t *testing.T) {
 			"Icon":              func() error { _, err := w.Icon(ctx, "umbrella", c.ID); return err },
 			"DeleteConnector":   func() error { return w.DeleteConnector(ctx, eve, c.ID) },
 			"RecordProbe":       func() error { return w.RecordProbe(ctx, "umbrella", c.ID, 1, connector.Status{}, nil) },
+			"VetConnector":      func() error { return w.VetConnector(ctx, eve, c.ID, 1, time.Time{}) },
 			"ReviewTools":       func() error { return w.ReviewTools(ctx, eve, c.ID, time.Time{}) },
 			"Grant":             func() error { _, err := w.Grant(ctx, foreign); return err },
 			"PutGrant": func() error {
@@ -408,6 +409,11 @@ func TestAudit(t *testing.T) {
 			{store.ActConnectorRestrict, c.ID, func() error { return w.RestrictConnector(ctx, by, c.ID, "why") }},
 			{store.ActConnectorUnrestrict, c.ID, func() error { return w.UnrestrictConnector(ctx, by, c.ID) }},
 			{store.ActConnectorIcon, c.ID, func() error { return w.SetIcon(ctx, by, c.ID, connector.Icon{PNG: []byte("x"), Hash: "h"}) }},
+			{store.ActConnectorVet, c.ID, func() error {
+				v, err := w.Connector(ctx, "acme", c.ID)
+				ok(t, err)
+				return w.VetConnector(ctx, by, c.ID, v.Version, v.Probe.At)
+			}},
 			{store.ActConnectorReview, c.ID, func() error { return w.ReviewTools(ctx, by, c.ID, time.Time{}) }},
 			{store.ActGrantCreate, c.ID, func() error { return w.PutGrant(ctx, by, grant) }},
 			{store.ActGrantDelete, c.ID, func() error { return w.DeleteGrant(ctx, by, c.ID, "ann") }},

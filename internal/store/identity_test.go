@@ -269,3 +269,92 @@ func TestSessions(t *testing.T) {
 		wantKind(t, "signed out everywhere", err, store.ErrNotFound)
 	})
 }
+
+func TestSessionsOfAMember(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		by := w.acme(t)
+		w.organization(t, "umbrella")
+		var mine []identity.Session
+		for i := range 3 {
+			session, _ := identity.NewSession("acme", "ann", time.Now().Add(time.Duration(i)*time.Second))
+			ok(t, w.AddSession(ctx, by, session))
+			mine = append(mine, session)
+		}
+		over, _ := identity.NewSession("acme", "ann", time.Now().Add(-identity.SessionFor+300*time.Millisecond))
+		ok(t, w.AddSession(ctx, by, over))
+		ids := func() (all []string) {
+			sessions, err := w.Sessions(ctx, "acme", "ann")
+			ok(t, err)
+			for _, s := range sessions {
+				all = append(all, s.ID())
+			}
+			return all
+		}
+		for len(ids()) == 4 {
+			<-time.After(10 * time.Millisecond) // until it is over
+		}
+		if got, want := ids(), []string{mine[2].ID(), mine[1].ID(), mine[0].ID()}; !slices.Equal(got, want) {
+			t.Errorf("sessions %v, want %v", got, want)
+		}
+		wantKind(t, "of another member", w.EndSessionOf(ctx, by, "bob", mine[1].Hash), store.ErrNotFound)
+		wantKind(t, "from another organization", w.EndSessionOf(ctx, identity.Operator("umbrella"), "ann", mine[1].Hash), store.ErrNotFound)
+		ok(t, w.EndSessionOf(ctx, by, "ann", mine[1].Hash))
+		wantKind(t, "once more", w.EndSessionOf(ctx, by, "ann", mine[1].Hash), store.ErrNotFound)
+		if got, want := ids(), []string{mine[2].ID(), mine[0].ID()}; !slices.Equal(got, want) {
+			t.Errorf("sessions %v, want %v", got, want)
+		}
+		if sessions, err := w.Sessions(ctx, "umbrella", "ann"); err != nil || len(sessions) != 0 {
+			t.Errorf("in another organization: %v, %v", sessions, err)
+		}
+	})
+}
+
+func TestEventFilter(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		by := w.acme(t)
+		ann := identity.Actor{Organization: "acme", User: "ann", Key: "k", Address: "192.0.2.1"}
+		ok(t, w.Record(ctx, ann, "test.one", "x", nil))
+		ok(t, w.Record(ctx, ann, "test.two", "y", nil))
+		ok(t, w.Record(ctx, by, "testing.one", "x", nil))
+		all, _, err := w.Events(ctx, "acme", store.EventFilter{}, store.Page{})
+		ok(t, err)
+		if len(all) < 3 || all[0].Action != "testing.one" {
+			t.Fatalf("events %+v", all)
+		}
+		for _, tt := range []struct {
+			filter store.EventFilter
+			want   string
+		}{
+			{store.EventFilter{Action: "test."}, "test.two test.one"},
+			{store.EventFilter{Action: "test.one"}, "test.one"},
+			{store.EventFilter{Action: "test"}, ""},
+			{store.EventFilter{Action: "t%."}, ""},
+			{store.EventFilter{Target: "x"}, "testing.one test.one"},
+			{store.EventFilter{User: "ann", Target: "x"}, "test.one"},
+			{store.EventFilter{User: "nobody"}, ""},
+			{store.EventFilter{From: all[1].At}, "testing.one test.two"},
+			{store.EventFilter{User: "ann", Before: all[1].At}, "test.one"},
+			{store.EventFilter{Action: "test.", From: all[1].At, Before: all[0].At}, "test.two"},
+		} {
+			events, next, err := w.Events(ctx, "acme", tt.filter, store.Page{})
+			ok(t, err)
+			var actions []string
+			for _, e := range events {
+				actions = append(actions, e.Action)
+			}
+			if got := strings.Join(actions, " "); got != tt.want || next != "" {
+				t.Errorf("%+v: %q, %q, want %q", tt.filter, got, next, tt.want)
+			}
+		}
+		// A filter goes through pages as the whole list does.
+		first, next, err := w.Events(ctx, "acme", store.EventFilter{Action: "test."}, store.Page{Limit: 1})
+		ok(t, err)
+		second, end, err := w.Events(ctx, "acme", store.EventFilter{Action: "test."}, store.Page{Limit: 1, After: next})
+		ok(t, err)
+		if len(first) != 1 || len(second) != 1 || first[0].Action != "test.two" || second[0].Action != "test.one" || end != "" {
+			t.Errorf("pages %+v, %+v, then %q", first, second, end)
+		}
+	})
+}

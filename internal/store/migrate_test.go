@@ -14,7 +14,7 @@ import (
 	"perdure/internal/store"
 )
 
-const migrations = 5
+const migrations = 6
 
 func TestMigrate(t *testing.T) {
 	t.Parallel()

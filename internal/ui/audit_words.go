@@ -34,6 +34,7 @@ var auditWords = map[string]string{
 	store.ActConnectorRestrict:   "restricted the connector {it}",
 	store.ActConnectorUnrestrict: "lifted the restriction of the connector {it}",
 	store.ActConnectorReview:     "accepted the tools of the connector {it}",
+	store.ActConnectorVet:        "reviewed the connector {it}",
 	store.ActConnectorDelete:     "removed the connector {it}",
 	store.ActGrantCreate:         "authorized the connector {it} for {for}",
 	store.ActGrantDelete:         "withdrew the authorization of the connector {it} for {for}",

@@ -11,6 +11,7 @@ import (
 
 // frame is a page around its content.
 func (u *ui) frame(w http.ResponseWriter, r *http.Request, who identity.Principal, title, section string, content any) page.Frame {
+	forgetShownKey(w, r)
 	return page.Frame{
 		Title: title, Section: section, Content: content,
 		Account: starter.AccountOf(who), Flash: page.TakeFlash(w, r), Theme: page.Theme(r), Path: r.URL.RequestURI(),
@@ -31,6 +32,14 @@ func (u *ui) showStatus(w http.ResponseWriter, status int, name string, f page.F
 		return err
 	}
 	return pages.Render(w, status, name, f)
+}
+
+// showPart answers a script with a part of a page.
+func (u *ui) showPart(w http.ResponseWriter, name, part string, content any) error {
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	return pages.RenderPart(w, name, part, content)
 }
 
 // seeOther sends the browser on after a form, with a message for the page that it comes to.

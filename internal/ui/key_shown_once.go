@@ -21,6 +21,18 @@ const (
 	newKeyFor = 2 * time.Minute
 )
 
+// keyShownCookie is there while the page with the key is the one before. Browsers keep that one as it was for the way back, although it
+// says no-store, until a cookie of it changes: so the next page takes this one away. A script empties the key, too, when people go
+// elsewhere (app.js, data-forget).
+const keyShownCookie = "perdure_key_shown"
+
+// forgetShownKey has the browser forget the page with the key, if that was the last one.
+func forgetShownKey(w http.ResponseWriter, r *http.Request) {
+	if _, err := r.Cookie(keyShownCookie); err == nil {
+		http.SetCookie(w, page.Cookie(r, keyShownCookie, "", "/", -1))
+	}
+}
+
 // carriedKey is what the cookie holds.
 type carriedKey struct {
 	ID    string    `json:"id"`
@@ -55,6 +67,7 @@ func (u *ui) takeNewKey(w http.ResponseWriter, r *http.Request, who identity.Pri
 		return ""
 	}
 	http.SetCookie(w, page.Cookie(r, newKeyCookie, "", newKeyPath(id), -1))
+	http.SetCookie(w, page.Cookie(r, keyShownCookie, "1", "/", int(newKeyFor.Seconds())))
 	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
 	if err != nil {
 		return ""

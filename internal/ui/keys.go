@@ -179,8 +179,9 @@ func (u *ui) createdKey(w http.ResponseWriter, r *http.Request, who identity.Pri
 	if err != nil {
 		return err
 	}
-	c := keyPage{Key: key, Mine: key.User == who.User, Text: u.takeNewKey(w, r, who, key.ID)}
-	return u.show(w, "key_created", u.frame(w, r, who, "Your new API key", keysPath, c))
+	f := u.frame(w, r, who, "Your new API key", keysPath, nil)
+	f.Content = keyPage{Key: key, Mine: key.User == who.User, Text: u.takeNewKey(w, r, who, key.ID)}
+	return u.show(w, "key_created", f)
 }
 
 func (u *ui) confirmRevoke(w http.ResponseWriter, r *http.Request, who identity.Principal) error {

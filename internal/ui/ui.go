@@ -19,6 +19,8 @@ type Options struct {
 	TemporalUI string
 	// Namespace is that of the runs.
 	Namespace string
+	// DemoMCP is the URL of an MCP server that newcomers can try; empty: there is none.
+	DemoMCP string
 }
 
 // Pages returns the pages, for [starter.Options].
@@ -39,6 +41,8 @@ type ui struct {
 func (u *ui) routes(handle func(pattern string, h starter.PageHandler)) {
 	handle("GET /{$}", u.home)
 	handle("POST /theme", u.setTheme)
+	u.connectorsRoutes(handle)
+	u.playRoutes(handle)
 	u.settingsRoutes(handle)
 	u.enterpriseRoutes(handle)
 }

@@ -62,6 +62,9 @@ document.addEventListener('submit', (event) => {
   if (question && !confirm(question)) event.preventDefault();
 });
 
+// What is shown once is gone when the page is left: browsers keep pages as they were for the way back.
+addEventListener('pagehide', () => document.querySelectorAll('[data-forget]').forEach((element) => { element.textContent = ''; }));
+
 // What is refreshed on a timer rests while nobody looks.
 document.addEventListener('htmx:confirm', (event) => {
   const every = event.target.getAttribute('hx-trigger') || '';

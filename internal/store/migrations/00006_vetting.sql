@@ -1,0 +1,5 @@
+-- +goose Up
+ALTER TABLE connectors ADD COLUMN vetting TEXT; -- JSON
+
+-- +goose Down
+ALTER TABLE connectors DROP COLUMN vetting;
