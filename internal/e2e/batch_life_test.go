@@ -118,7 +118,7 @@ func TestBatchLife(t *testing.T) {
 		}
 	}
 
-	if paused := read[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/pause", "")); !paused.Paused || paused.Status != "in_progress" {
+	if paused := readAs[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/pause", "")); !paused.Paused || paused.Status != "in_progress" {
 		t.Errorf("paused it is %+v", paused)
 	}
 	close(b.gate)
@@ -126,7 +126,7 @@ func TestBatchLife(t *testing.T) {
 	if paused.Progress.Running != 0 || paused.Progress.Begun != 4 {
 		t.Errorf("paused it goes on: %+v", paused)
 	}
-	if on := read[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/resume", "")); on.Paused {
+	if on := readAs[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/resume", "")); on.Paused {
 		t.Errorf("it stays paused: %+v", on)
 	}
 	done := batchUntil(ctx, t, b.url, made.ID, "completed", ended)
@@ -141,8 +141,8 @@ func TestBatchLife(t *testing.T) {
 		}
 	}
 
-	retry := read[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/retry", "", "Idempotency-Key", "again"))
-	if again := read[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/retry", "", "Idempotency-Key", "again")); again.ID != retry.ID {
+	retry := readAs[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/retry", "", "Idempotency-Key", "again"))
+	if again := readAs[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/retry", "", "Idempotency-Key", "again")); again.ID != retry.ID {
 		t.Errorf("the same retry is %s and %s", retry.ID, again.ID)
 	}
 	ofRetry := batchUntil(ctx, t, b.url, retry.ID, "completed", ended)
@@ -172,7 +172,7 @@ func TestBatchCancelled(t *testing.T) {
 	batchUntil(ctx, t, b.url, made.ID, "at two lines", func(b batchObject) bool {
 		return b.RequestCounts.Completed == 2 && b.Progress.Running == 2
 	})
-	if c := read[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/cancel", "")); c.Status != "cancelling" && c.Status != "cancelled" {
+	if c := readAs[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/cancel", "")); c.Status != "cancelling" && c.Status != "cancelled" {
 		t.Errorf("cancelled it is %+v", c)
 	}
 	done := batchUntil(ctx, t, b.url, made.ID, "cancelled", ended)
@@ -183,7 +183,7 @@ func TestBatchCancelled(t *testing.T) {
 	wantLines(t, "the error file", batchLines(ctx, t, b.url, done.ErrorFileID),
 		"c2 batch_cancelled", "c3 batch_cancelled", "c4 batch_cancelled", "c5 batch_cancelled")
 	close(b.gate)
-	retry := read[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/retry", `{"concurrency":1}`))
+	retry := readAs[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/retry", `{"concurrency":1}`))
 	ofRetry := batchUntil(ctx, t, b.url, retry.ID, "completed", ended)
 	wantLines(t, "the output of the retry", batchLines(ctx, t, b.url, ofRetry.OutputFileID),
 		"c2 waited", "c3 waited", "c4 answer to five", "c5 answer to six")
@@ -219,8 +219,8 @@ func TestBatchRequests(t *testing.T) {
 
 	// The same request is the same batch, also with another starter; another one under its key is refused.
 	body := fmt.Sprintf(`{"input_file_id":%q,"endpoint":"/v1/responses","completion_window":"7d"}`, in)
-	one := read[batchObject](t, b.post(t, "/v1/batches", body, "Idempotency-Key", "k"))
-	two := read[batchObject](t, b.post(t, "/v1/batches", body, "Idempotency-Key", "k"))
+	one := readAs[batchObject](t, b.post(t, "/v1/batches", body, "Idempotency-Key", "k"))
+	two := readAs[batchObject](t, b.post(t, "/v1/batches", body, "Idempotency-Key", "k"))
 	other := b.post(t, "/v1/batches", strings.Replace(body, "7d", "8d", 1), "Idempotency-Key", "k")
 	if one.ID != two.ID || other.status != http.StatusConflict {
 		t.Errorf("the batches are %s and %s, and with another body: %d with %s", one.ID, two.ID, other.status, other.body)
