@@ -63,6 +63,7 @@ var allowed = map[string][]string{
 	"internal/secret":      {},
 	"internal/snippet":     {},
 	"internal/signin":      {"internal/identity", "internal/secret"},
+	"internal/snippet":     {},
 	"internal/temporaldev": {},
 	"internal/ui": {
 		"starter", "internal/connection", "internal/connector", "internal/identity", "internal/page", "internal/responses", "internal/secret",

@@ -81,7 +81,7 @@ func (k *Intake) take(ctx context.Context, in workflows.AcceptInput) (workflows.
 	if in.Request.Batch != "" {
 		out.Input.Webhooks = nil // whoever made the batch hears of its end
 	}
-	out.Stored = req.Store
+	out.Stored, out.Title = req.Store, titleOf(req.Input)
 	out.Response, _, err = k.packResponse(ctx, newResponse(req, dialect, in.ResponseID, in.Created))
 	return out, err
 }
