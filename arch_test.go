@@ -61,7 +61,6 @@ var allowed = map[string][]string{
 	"internal/payload":     {"internal/blob", "internal/secret"},
 	"internal/responses":   {},
 	"internal/secret":      {},
-	"internal/snippet":     {},
 	"internal/signin":      {"internal/identity", "internal/secret"},
 	"internal/snippet":     {},
 	"internal/temporaldev": {},
