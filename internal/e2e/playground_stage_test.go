@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"html"
 	"io/fs"
@@ -36,7 +37,6 @@ type playStage struct {
 	model   *modeltest.Server
 	held    chan struct{} // closed when the model goes on
 	mcp     string
-	session string
 	v       *visitor
 	b       *browser // the visitor's
 }
@@ -77,31 +77,30 @@ func newPlayStage(t *testing.T) *playStage {
 	if err := p.startStarterAt(t.Context(), p.address); err != nil {
 		t.Fatal(err)
 	}
-	p.signIn(t)
-	p.v.setCookie(t, p.page("/"), sessionCookie, p.session)
+	p.v.setCookie(t, p.page("/"), sessionCookie, signInAs(t, p.stack, organization, user))
 	return p
 }
 
-// signIn makes a member who has a session.
-func (p *playStage) signIn(t *testing.T) {
+// signInAs makes a member who has a session, and returns what their browser has for it.
+func signInAs(t *testing.T, s *stack, organization, user string) string {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{File: filepath.Join(p.dataDir(), "perdure.db"), Logger: slog.New(slog.DiscardHandler)})
+	database, err := store.Open(t.Context(), store.Options{File: filepath.Join(s.dataDir(), "perdure.db"), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer database.Close()
 	by := identity.Operator(organization)
-	if _, err := s.EnsureOrganization(t.Context(), by); err != nil {
+	if _, err := database.EnsureOrganization(t.Context(), by); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddMember(t.Context(), by, user, "", identity.Member); err != nil {
+	if _, err := database.AddMember(t.Context(), by, user, "", identity.Member); err != nil && !errors.Is(err, store.ErrConflict) {
 		t.Fatal(err)
 	}
 	session, token := identity.NewSession(organization, user, time.Now())
-	if err := s.AddSession(t.Context(), identity.Actor{Organization: organization, User: user, Key: "test"}, session); err != nil {
+	if err := database.AddSession(t.Context(), identity.Actor{Organization: organization, User: user, Key: "test"}, session); err != nil {
 		t.Fatal(err)
 	}
-	p.session = token.Reveal()
+	return token.Reveal()
 }
 
 // reply does what the person's last words name. Its calls are in the first answer to them.
