@@ -45,6 +45,14 @@ var pageCases = []pageCase{
 	{route: "GET /runs/{id}", path: "/runs/{completed run}", as: []person{emptyAdmin}, status: http.StatusNotFound, heading: "Not found"},
 	{route: "GET /runs/{id}/delete", path: "/runs/{completed run}/delete", as: acme},
 	{route: "GET /runs/{id}/delete", path: "/runs/{completed run}/delete", as: []person{emptyAdmin}, status: http.StatusNotFound, heading: "Not found"},
+	// The playground.
+	{route: "GET /playground", path: "/playground"},
+	{route: "GET /playground", path: "/playground?example=0"},
+	{route: "GET /playground", path: "/playground?from={completed run}", as: acme},
+	{route: "GET /playground", path: "/playground?from={failed run}", as: acme},
+	{route: "GET /playground", path: "/playground?previous={completed run}", as: acme},
+	{route: "GET /playground", path: "/playground?previous={running run}", as: []person{acmeAdmin}},
+	{route: "GET /playground", path: "/playground?from={completed run}", as: []person{emptyAdmin}, status: http.StatusNotFound},
 
 	// Account settings.
 	{route: "GET /settings/account", path: "/settings/account"},
@@ -98,4 +106,6 @@ var notPages = map[string]string{
 	"GET /runs/{id}/events":                           "is a stream for a script",
 	"GET /runs/{id}/json":                             "is JSON",
 	"GET /runs/{id}/steps/{execution}/{event}/{part}": "is a text to save",
+	"GET /{$}":                         "leads to another page",
+	"GET /playground/runs/{id}/events": "is a stream",
 }
