@@ -34,6 +34,9 @@ var pageCases = []pageCase{
 	{route: "GET /rest/connections/callback", path: "/rest/connections/oauth_callback?state=x", as: []person{acmeMember}, status: http.StatusBadRequest, heading: "Authorization failed"},
 	{route: "GET /", path: "/no/such/page", as: []person{stranger, acmeAdmin}, status: http.StatusNotFound, heading: "Not found"},
 
+	{route: "GET /playground", path: "/playground"},
+	{route: "GET /playground", path: "/playground?from={completed run}", as: acme},
+
 	// Account settings.
 	{route: "GET /settings/account", path: "/settings/account"},
 	{route: "GET /settings/keys", path: "/settings/keys"},
@@ -81,5 +84,6 @@ var pageCases = []pageCase{
 
 // notPages are routes that people do not look at, with what they are.
 var notPages = map[string]string{
-	"GET /{$}": "leads to another page",
+	"GET /{$}":                         "leads to another page",
+	"GET /playground/runs/{id}/events": "a stream",
 }
