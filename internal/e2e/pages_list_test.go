@@ -53,6 +53,8 @@ var pageCases = []pageCase{
 	{route: "GET /playground", path: "/playground?previous={completed run}", as: acme},
 	{route: "GET /playground", path: "/playground?previous={running run}", as: []person{acmeAdmin}},
 	{route: "GET /playground", path: "/playground?from={completed run}", as: []person{emptyAdmin}, status: http.StatusNotFound},
+	{route: "GET /playground", path: "/playground"},
+	{route: "GET /playground", path: "/playground?from={completed run}", as: acme},
 
 	// Account settings.
 	{route: "GET /settings/account", path: "/settings/account"},
@@ -108,4 +110,6 @@ var notPages = map[string]string{
 	"GET /runs/{id}/steps/{execution}/{event}/{part}": "is a text to save",
 	"GET /{$}":                         "leads to another page",
 	"GET /playground/runs/{id}/events": "is a stream",
+	"GET /{$}":                         "leads to another page",
+	"GET /playground/runs/{id}/events": "a stream",
 }
