@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 		"internal/signin", "internal/store", "internal/stream", "internal/transcript", "internal/webhook",
 	},
 	"worker":    {"activities", "workflows"},
-	"contract":  {"internal/responses"},
+	"contract":  {"internal/batch", "internal/responses"},
 	"workflows": {"activities", "contract", "internal/batch", "internal/blob", "internal/responses", "internal/transcript", "internal/webhook"},
 	"activities": {
 		"internal/blob", "internal/connection", "internal/connector", "internal/events", "internal/file", "internal/identity",
