@@ -90,6 +90,7 @@ func checkReplayOf(t *testing.T, s *stack, id, runID string) {
 		t.Fatal(err)
 	}
 	r.RegisterWorkflowWithOptions(workflows.Response, workflow.RegisterOptions{Name: workflows.ResponseName})
+	r.RegisterWorkflowWithOptions(workflows.Batch, workflow.RegisterOptions{Name: workflows.BatchName})
 	logger := tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	execution := worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: id}}
 	if err := r.ReplayWorkflowHistoryWithOptions(logger, h, execution); err != nil {

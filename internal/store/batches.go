@@ -29,7 +29,7 @@ func (s *Store) AddBatch(ctx context.Context, by identity.Actor, b batch.Batch, 
 	return s.write(ctx, "add the batch", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO batches (id, organization, member, key_name, endpoint, input_file, output_file, error_file,
 			time_window, output_age, concurrency, metadata, retry_of, fingerprint, status, paused, started, created, lines_total, lines_done, progress, problems)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, 0, $19, '[]')`,
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, 0, $19, 'null')`,
 			b.ID, by.Organization, b.User, b.Key, b.Endpoint, b.InputFile, b.OutputFile, b.ErrorFile, int64(b.Window/time.Second),
 			int64(b.OutputAge/time.Second), b.Concurrency,
 			string(metadata), b.RetryOf, b.Fingerprint, string(b.Status), b.Paused, b.Started, micros(b.Times.Created), string(progress))
