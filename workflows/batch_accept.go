@@ -26,7 +26,7 @@ func acceptBatch(ctx workflow.Context, request contract.BatchRequest) (BatchInpu
 	workflow.SetCurrentDetails(ctx, "**accepting the request**")
 	info := workflow.GetInfo(ctx)
 	var in BatchInput
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, acceptOptions()), BatchAcceptName, BatchAcceptInput{
+	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, acceptOptions()), BatchAcceptName, BatchAcceptInput{
 		BatchID: info.WorkflowExecution.ID, Request: request, Created: info.WorkflowStartTime,
 	}).Get(ctx, &in)
 	if err != nil {

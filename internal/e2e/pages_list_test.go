@@ -108,8 +108,5 @@ var notPages = map[string]string{
 	"GET /runs/{id}/events":                           "is a stream for a script",
 	"GET /runs/{id}/json":                             "is JSON",
 	"GET /runs/{id}/steps/{execution}/{event}/{part}": "is a text to save",
-	"GET /{$}":                         "leads to another page",
-	"GET /playground/runs/{id}/events": "is a stream",
-	"GET /{$}":                         "leads to another page",
-	"GET /playground/runs/{id}/events": "a stream",
+	"GET /playground/runs/{id}/events":                "is a stream for a script",
 }
