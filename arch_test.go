@@ -17,6 +17,9 @@ var allowed = map[string][]string{
 	"cmd/perdure": {anything},
 	"bench":       {anything},
 
+	// What a program of somebody else's could import.
+	"examples/temporal": {"contract"},
+
 	"starter": {
 		"activities", "contract", "workflows", "internal/admission", "internal/batch",
 		"internal/blob", "internal/connection", "internal/connector", "internal/egress", "internal/events", "internal/file",
@@ -25,7 +28,7 @@ var allowed = map[string][]string{
 		"internal/signin", "internal/store", "internal/stream", "internal/transcript", "internal/webhook",
 	},
 	"worker":    {"activities", "workflows"},
-	"contract":  {"internal/responses"},
+	"contract":  {"internal/batch", "internal/responses"},
 	"workflows": {"activities", "contract", "internal/batch", "internal/blob", "internal/responses", "internal/transcript", "internal/webhook"},
 	"activities": {
 		"internal/blob", "internal/connection", "internal/connector", "internal/events", "internal/file", "internal/identity",
@@ -61,8 +64,8 @@ var allowed = map[string][]string{
 	"internal/payload":     {"internal/blob", "internal/secret"},
 	"internal/responses":   {},
 	"internal/secret":      {},
-	"internal/snippet":     {},
 	"internal/signin":      {"internal/identity", "internal/secret"},
+	"internal/snippet":     {},
 	"internal/temporaldev": {},
 	"internal/ui": {
 		"starter", "internal/connection", "internal/connector", "internal/identity", "internal/page", "internal/responses", "internal/secret",
@@ -115,7 +118,7 @@ var owned = []struct {
 	{"github.com/tink-crypto/tink-go", []string{"internal/secret"}, "secrets are sealed in one place"},
 	{
 		"go.temporal.io/sdk/client",
-		[]string{"cmd", "starter", "worker", "activities", "workflows", "bench", "internal/e2e", "internal/temporaldev"},
+		[]string{"cmd", "starter", "worker", "activities", "workflows", "bench", "examples", "internal/e2e", "internal/temporaldev"},
 		"everything else works without a connection to Temporal",
 	},
 	{"github.com/coder/websocket", []string{"starter", "internal/e2e"}, "the starter is where connections end"},

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"perdure/contract"
+	"perdure/internal/batch"
 	"perdure/internal/responses"
 )
 
@@ -22,6 +23,11 @@ func TestResponseIDs(t *testing.T) {
 			t.Errorf("%s has the version %d, %v", id, u.Version(), err)
 		}
 		seen[id] = true
+	}
+	for _, id := range []string{contract.NewBatchID(), contract.DeriveBatchID("a")} {
+		if !batch.IsID(id) {
+			t.Errorf("%s is no batch ID", id)
+		}
 	}
 	// It is in the histories of other programs: it never changes.
 	if got, want := contract.DeriveResponseID("a"), "resp_ca978112-ca1b-8dca-bac2-31b39a23dc4d"; got != want {

@@ -17,6 +17,7 @@ import (
 
 // registerBatches makes a worker carry out the steps of batches. One without a database does not: it hands them on to those that have one.
 func (k *Intake) registerBatches(r worker.Registry) {
+	r.RegisterActivityWithOptions(k.BatchAccept, activity.RegisterOptions{Name: workflows.BatchAcceptName})
 	r.RegisterActivityWithOptions(k.BatchBegin, activity.RegisterOptions{Name: workflows.BatchBeginName})
 	r.RegisterActivityWithOptions(k.BatchShare, activity.RegisterOptions{Name: workflows.BatchShareName})
 	r.RegisterActivityWithOptions(k.BatchAwait, activity.RegisterOptions{Name: workflows.BatchAwaitName})

@@ -109,12 +109,7 @@ func (s *Starter) startBatch(ctx context.Context, who identity.Principal, b *bat
 	if err := s.beginFiles(ctx, b); err != nil {
 		return err
 	}
-	limits := s.Limits.Batch.Run
-	limits.Places, limits.RunTimeout = s.Limits.Batch.Places, s.Limits.RunTimeout
-	in := workflows.BatchInput{
-		BatchID: b.ID, Organization: b.Organization, User: b.User, Key: b.Key, Concurrency: b.Concurrency,
-		Created: b.Times.Created, Deadline: b.Expires(), Limits: limits,
-	}
+	in := s.batchInput(who, b)
 	options := client.StartWorkflowOptions{
 		ID:                    b.ID,
 		TaskQueue:             s.TaskQueue,
@@ -141,6 +136,20 @@ func (s *Starter) startBatch(ctx context.Context, who identity.Principal, b *bat
 	}
 	b.Started = true
 	return s.Store.StartedBatch(ctx, b.Organization, b.ID)
+}
+
+// batchInput is the input of a batch's workflow. Somebody else than the one who made it may begin it, and lends it no rights.
+func (k *Intake) batchInput(who identity.Principal, b *batch.Batch) workflows.BatchInput {
+	limits := k.Limits.Batch.Run
+	limits.Places, limits.RunTimeout = k.Limits.Batch.Places, k.Limits.RunTimeout
+	in := workflows.BatchInput{
+		BatchID: b.ID, Organization: b.Organization, User: b.User, Key: b.Key, Concurrency: b.Concurrency,
+		Created: b.Times.Created, Deadline: b.Expires(), Limits: limits,
+	}
+	if who.User == b.User && who.Role == identity.Admin {
+		in.Role = string(identity.Admin)
+	}
+	return in
 }
 
 // takeBack removes a batch that could not be begun. If it has begun nevertheless, its workflow finds that there is no such batch.
@@ -173,8 +182,8 @@ func (s *Starter) heal(ctx context.Context, who identity.Principal, b *batch.Bat
 }
 
 // checkInputFile wants a file of the caller's organization that has requests.
-func (s *Starter) checkInputFile(ctx context.Context, who identity.Principal, id string) error {
-	f, err := s.Files.Get(ctx, who.Organization, id)
+func (k *Intake) checkInputFile(ctx context.Context, who identity.Principal, id string) error {
+	f, err := k.Files.Get(ctx, who.Organization, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return responses.Invalid("input_file_id", "there is no file '%s'", clip(id))

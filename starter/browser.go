@@ -44,7 +44,9 @@ func (s *Starter) Page(h PageHandler, failed ErrorPage) http.Handler {
 }
 
 // Caller is who asks for a page, as connections know them.
-func (s *Starter) Caller(r *http.Request, who identity.Principal) connection.Caller { return caller(r, who) }
+func (s *Starter) Caller(r *http.Request, who identity.Principal) connection.Caller {
+	return caller(r, who)
+}
 
 // signedIn returns who is behind the session of a browser; false: nobody.
 func (s *Starter) signedIn(r *http.Request) (who identity.Principal, ok bool, err error) {

@@ -118,6 +118,9 @@ func (s *Starter) begin(ctx context.Context, who identity.Principal, req *respon
 		never()
 		return nil, err
 	}
+	if title := titleOf(req.Input); title != "" {
+		memo[workflows.MemoTitle] = title
+	}
 	b.size = size
 	b.run, err = s.start(ctx, who, input, memo, req, now)
 	var taken *serviceerror.WorkflowExecutionAlreadyStarted

@@ -19,7 +19,7 @@ import (
 )
 
 // memoFingerprint is the member of a run's memo that tells a repeated request from another one under the same Idempotency-Key. It is
-// stored: it never changes. The other member is [workflows.MemoResponse].
+// stored: it never changes. The other members are [workflows.MemoResponse] and [workflows.MemoTitle].
 const memoFingerprint = "fingerprint"
 
 // inlineResponse is how many bytes of a response's beginning its run's memo holds itself. Lists show it, so it is kept short.
@@ -62,11 +62,24 @@ func (k *Intake) packResponse(ctx context.Context, response *responses.Response)
 
 // find returns the run of a response that the caller may know of. Its error is a 404 for any other.
 func (k *Intake) find(ctx context.Context, who identity.Principal, id string) (*envelope, error) {
+	ctx, over := k.asking(ctx)
+	defer over()
+	d, err := k.describe(ctx, who, id)
+	if err != nil {
+		return nil, err
+	}
+	e, err := k.envelope(ctx, &d.WorkflowExecutionMetadata)
+	if errors.Is(err, errNotAccepted) {
+		return nil, responseNotFound(id)
+	}
+	return e, err
+}
+
+// describe is find for what Temporal knows of the run.
+func (k *Intake) describe(ctx context.Context, who identity.Principal, id string) (*client.WorkflowExecutionDescription, error) {
 	if !responses.IsResponseID(id) {
 		return nil, responseNotFound(id)
 	}
-	ctx, over := k.asking(ctx)
-	defer over()
 	var d *client.WorkflowExecutionDescription
 	var deleted bool
 	var both errgroup.Group // neither look cuts the other one short, which the server would take for a fault of its own
@@ -84,14 +97,30 @@ func (k *Intake) find(ctx context.Context, who identity.Principal, id string) (*
 	if d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		k.gates.runs.Ended(id)
 	}
-	e, err := k.envelope(ctx, &d.WorkflowExecutionMetadata)
-	if errors.Is(err, errNotAccepted) {
+	return d, nil
+}
+
+// locate is stored for what Temporal knows of the run.
+func (k *Intake) locate(ctx context.Context, who identity.Principal, id string) (*client.WorkflowExecutionDescription, error) {
+	ctx, over := k.asking(ctx)
+	defer over()
+	d, err := k.describe(ctx, who, id)
+	if err != nil {
+		return nil, err
+	}
+	if stored, _ := d.TypedSearchAttributes.GetBool(workflows.Stored); !stored {
 		return nil, responseNotFound(id)
 	}
-	return e, err
+	return d, nil
 }
 
 func (k *Intake) envelope(ctx context.Context, d *client.WorkflowExecutionMetadata) (*envelope, error) {
+	e := announced(d)
+	return e, k.readMemo(ctx, d.WorkflowExecution.ID, d.Memo, e)
+}
+
+// announced is what a run's search attributes say of it.
+func announced(d *client.WorkflowExecutionMetadata) *envelope {
 	e := &envelope{created: d.WorkflowStartTime, running: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
 	e.status, _ = d.TypedSearchAttributes.GetKeyword(workflows.Status)
 	e.user, _ = d.TypedSearchAttributes.GetKeyword(workflows.User)
@@ -99,7 +128,7 @@ func (k *Intake) envelope(ctx context.Context, d *client.WorkflowExecutionMetada
 	if created, ok := d.TypedSearchAttributes.GetTime(workflows.Created); ok {
 		e.created = created
 	}
-	return e, k.readMemo(ctx, d.WorkflowExecution.ID, d.Memo, e)
+	return e
 }
 
 // payloadsOf decodes what a workflow carries.

@@ -43,34 +43,42 @@ func (s *Starter) listInputItems(w http.ResponseWriter, r *http.Request, who ide
 	return s.writeValue(w, r, page)
 }
 
-// inputItems reads the items from the run's own input: its first event, or what its first step has made of a request.
+// inputItems reads the items from the run's own input.
 func (s *Starter) inputItems(ctx context.Context, id string) ([]responses.Item, error) {
+	in, err := s.input(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return transcript.Load(ctx, s.Blobs.For(id), in.Input, in.InputFrom)
+}
+
+// input reads a run's input: its first event, or what its first step has made of a request. Until then it is empty and has a Request.
+func (s *Starter) input(ctx context.Context, id string) (in workflows.ResponseInput, err error) {
 	ctx, over := s.asking(ctx)
 	defer over()
 	history := s.Temporal.GetWorkflowHistory(ctx, id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	first, err := history.Next()
 	if err != nil {
-		return nil, err
+		return in, err
 	}
-	var in workflows.ResponseInput
 	if err := s.decodeFetched(ctx, id, first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in); err != nil {
-		return nil, err
+		return in, err
 	}
 	for in.Request != nil && history.HasNext() {
 		event, err := history.Next()
 		if err != nil {
-			return nil, err
+			return in, err
 		}
 		if event.GetEventType() != enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED {
 			continue
 		}
 		var accepted workflows.Accepted
 		if err := s.decodeFetched(ctx, id, event.GetActivityTaskCompletedEventAttributes().GetResult(), &accepted); err != nil {
-			return nil, err
+			return in, err
 		}
 		in = accepted.Input
 	}
-	return transcript.Load(ctx, s.Blobs.For(id), in.Input, in.InputFrom)
+	return in, nil
 }
 
 // decodeFetched decodes the only value of payloads in a workflow's history.

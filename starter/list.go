@@ -64,28 +64,14 @@ type listPage struct {
 // listResponses lists the stored responses of the caller's organization, from Temporal's visibility: those under way first, then the
 // others by their end, the latest first. A response appears there a moment after it was created.
 func (s *Starter) listResponses(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	query, err := listQuery(r.URL.Query(), who)
-	if err != nil {
-		return err
-	}
-	limit, err := pageLimit(r.URL.Query())
-	if err != nil {
-		return err
-	}
-	token, err := decodePage(r.URL.Query().Get("page"), query)
+	found, next, err := s.listRuns(r.Context(), who, r.URL.Query())
 	if err != nil {
 		return err
 	}
 	ctx, over := s.asking(r.Context())
 	defer over()
-	found, err := s.Temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: s.Namespace, PageSize: int32(limit), NextPageToken: token, Query: query,
-	})
-	if err != nil {
-		return err
-	}
-	page := listPage{Object: "list", Data: []listEntry{}, HasMore: len(found.GetNextPageToken()) > 0}
-	for _, info := range found.GetExecutions() {
+	page := listPage{Object: "list", Data: []listEntry{}, HasMore: next != ""}
+	for _, info := range found {
 		entry, err := s.listEntry(ctx, info)
 		if err != nil {
 			return err
@@ -96,10 +82,34 @@ func (s *Starter) listResponses(w http.ResponseWriter, r *http.Request, who iden
 		page.FirstID, page.LastID = &page.Data[0].ID, &page.Data[n-1].ID
 	}
 	if page.HasMore {
-		next := encodePage(found.GetNextPageToken(), query)
 		page.NextPage = &next
 	}
 	return s.writeValue(w, r, page)
+}
+
+// listRuns asks visibility for a page of runs. It returns what names the next page; empty when there is none.
+func (s *Starter) listRuns(ctx context.Context, who identity.Principal, params url.Values) ([]*workflowpb.WorkflowExecutionInfo, string, error) {
+	query, err := listQuery(params, who)
+	if err != nil {
+		return nil, "", err
+	}
+	limit, err := pageLimit(params)
+	if err != nil {
+		return nil, "", err
+	}
+	token, err := decodePage(params.Get("page"), query)
+	if err != nil {
+		return nil, "", err
+	}
+	ctx, over := s.asking(ctx)
+	defer over()
+	found, err := s.Temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: s.Namespace, PageSize: int32(limit), NextPageToken: token, Query: query,
+	})
+	if err != nil || len(found.GetNextPageToken()) == 0 {
+		return found.GetExecutions(), "", err
+	}
+	return found.GetExecutions(), encodePage(found.GetNextPageToken(), query), nil
 }
 
 // encodePage returns what a client names the next page by: Temporal's token for it, with a checksum of it and of the query. Temporal

@@ -35,14 +35,17 @@ func (k *Intake) Register(r worker.Registry) {
 // that is refused has the type [workflows.ErrTypeRefused]; any other may pass.
 func (k *Intake) Accept(ctx context.Context, in workflows.AcceptInput) (workflows.Accepted, error) {
 	accepted, err := k.take(ctx, in)
+	return accepted, stepError(ctx, err)
+}
+
+// stepError makes the error of a step of what the API would answer. What would be the client's fault there is final, and all else may pass.
+func stepError(ctx context.Context, err error) error {
 	shown := wireError(err)
-	switch {
-	case err == nil, ctx.Err() != nil:
-		return accepted, err
-	case shown == nil || shown.Status >= http.StatusInternalServerError || shown.Status == http.StatusTooManyRequests:
-		return accepted, err
+	if err == nil || ctx.Err() != nil || shown == nil ||
+		shown.Status >= http.StatusInternalServerError || shown.Status == http.StatusTooManyRequests {
+		return err
 	}
-	return accepted, temporal.NewApplicationErrorWithOptions(shown.Message, workflows.ErrTypeRefused, temporal.ApplicationErrorOptions{
+	return temporal.NewApplicationErrorWithOptions(shown.Message, workflows.ErrTypeRefused, temporal.ApplicationErrorOptions{
 		NonRetryable: true,
 		Details:      []any{workflows.Refusal{Status: shown.Status, Type: shown.Type, Param: shown.Param, Code: shown.Code}},
 	})
@@ -81,7 +84,7 @@ func (k *Intake) take(ctx context.Context, in workflows.AcceptInput) (workflows.
 	if in.Request.Batch != "" {
 		out.Input.Webhooks = nil // whoever made the batch hears of its end
 	}
-	out.Stored = req.Store
+	out.Stored, out.Title = req.Store, titleOf(req.Input)
 	out.Response, _, err = k.packResponse(ctx, newResponse(req, dialect, in.ResponseID, in.Created))
 	return out, err
 }
@@ -101,13 +104,18 @@ func checkRequest(in workflows.AcceptInput) error {
 		return responses.Invalid("request.batch", "must have %d characters at most", maxBatch)
 	case len(r.CustomID) > maxCustomID:
 		return responses.Invalid("request.custom_id", "must have %d characters at most", maxCustomID)
-	case r.Role != "" && r.Role != string(identity.Member) && r.Role != string(identity.Admin):
-		return responses.Invalid("request.role", "must be member, admin or left out")
 	case r.Return != "" && r.Return != contract.ReturnResponse:
 		return responses.Invalid("request.return", "must be %q or left out", contract.ReturnResponse)
 	}
-	names := []struct{ place, name string }{{"request.organization", r.Organization}, {"request.user", r.User}, {"request.key", r.Key}}
-	for _, n := range names {
+	return checkCaller(r.Organization, r.User, r.Role, r.Key)
+}
+
+// checkCaller checks for whom a request says that it is.
+func checkCaller(organization, user, role, key string) error {
+	if role != "" && role != string(identity.Member) && role != string(identity.Admin) {
+		return responses.Invalid("request.role", "must be member, admin or left out")
+	}
+	for _, n := range []struct{ place, name string }{{"request.organization", organization}, {"request.user", user}, {"request.key", key}} {
 		if n.name == "" && n.place == "request.key" {
 			continue
 		}

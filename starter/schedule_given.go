@@ -57,9 +57,11 @@ type scheduleTerms struct {
 // givenSchedule is what a client says of a new schedule.
 type givenSchedule struct {
 	scheduleTerms
-	Note    string          `json:"note"`
-	Paused  bool            `json:"paused"`
+	Note   string `json:"note"`
+	Paused bool   `json:"paused"`
+	// Exactly one of these is set.
 	Request json.RawMessage `json:"request"`
+	Batch   json.RawMessage `json:"batch"`
 }
 
 // scheduleRecord is what a schedule's memo has. It is stored: members may be added, not renamed.
@@ -67,6 +69,8 @@ type scheduleRecord struct {
 	scheduleTerms
 	User      string `json:"user"`
 	CreatedAt int64  `json:"created_at"`
+	// OfBatches is set for a schedule that starts batches.
+	OfBatches bool `json:"of_batches,omitempty"`
 	// Fingerprint tells a repeated request from another one under the same Idempotency-Key.
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
@@ -100,8 +104,8 @@ func (g *givenSchedule) check() error {
 	if g.Cron == nil {
 		g.Cron = []string{}
 	}
-	if len(g.Request) == 0 {
-		return responses.Invalid("request", "must be set: what POST /v1/responses takes")
+	if (len(g.Request) == 0) == (len(g.Batch) == 0) {
+		return responses.Invalid("request", "must be set, to what POST /v1/responses takes, or in its place batch, to what POST /v1/batches takes")
 	}
 	if err := g.checkTimes(); err != nil {
 		return err
@@ -170,14 +174,20 @@ func (s *Starter) scheduleOptions(ctx context.Context, who identity.Principal, i
 	}
 	// Encoded here, it belongs to no workflow. The SDK would take it for that of a workflow with the ID below, and Temporal adds the time to
 	// the ID of each run.
-	input, err := s.Payloads.ToPayload(workflows.ScheduledInput{
-		ScheduleID: id,
-		Request: contract.Request{
-			Organization: who.Organization, User: who.User, Role: string(who.Role), Key: who.Key, MembersOnly: member,
-			Body: contract.JSON(given.Request),
-		},
-		RunTimeout: s.Limits.RunTimeout, TaskTimeout: taskTimeout, Priority: priority(who, true),
-	})
+	scheduled := workflows.ScheduledInput{
+		ScheduleID: id, RunTimeout: s.Limits.RunTimeout, TaskTimeout: taskTimeout, Priority: priority(who, true),
+	}
+	if record.OfBatches {
+		scheduled.Priority.PriorityKey = workflows.PriorityBatch
+		scheduled.Batch = &contract.BatchRequest{
+			Organization: who.Organization, User: who.User, Role: string(who.Role), Key: who.Key, MembersOnly: member, Body: given.Batch,
+		}
+	} else {
+		scheduled.Request = &contract.Request{
+			Organization: who.Organization, User: who.User, Role: string(who.Role), Key: who.Key, MembersOnly: member, Body: given.Request,
+		}
+	}
+	input, err := s.Payloads.ToPayload(scheduled)
 	if err != nil {
 		return client.ScheduleOptions{}, err
 	}

@@ -35,16 +35,18 @@ type shownSchedule struct {
 	NextRuns   []int64    `json:"next_runs"`
 	RecentRuns []shownRun `json:"recent_runs"`
 	// The rest is not in lists.
-	Running []string        `json:"running,omitempty"` // response IDs
+	Running []string        `json:"running,omitempty"` // IDs of responses, or of batches
 	Runs    *shownRuns      `json:"runs,omitempty"`
 	Request json.RawMessage `json:"request,omitempty"`
+	Batch   json.RawMessage `json:"batch,omitempty"`
 }
 
 // shownRun is a run of a schedule.
 type shownRun struct {
 	ScheduledAt int64  `json:"scheduled_at"`
 	StartedAt   int64  `json:"started_at"`
-	ResponseID  string `json:"response_id"`
+	ResponseID  string `json:"response_id,omitempty"`
+	BatchID     string `json:"batch_id,omitempty"`
 }
 
 // shownRuns count what became of the times of a schedule.
@@ -83,7 +85,7 @@ func numberOrNull(n int64) *int64 {
 func showListed(one *client.ScheduleListEntry, r scheduleRecord) shownSchedule {
 	shown := showRecord(one.ID, r)
 	shown.Paused, shown.Note = one.Paused, one.Note
-	shown.NextRuns, shown.RecentRuns = unixTimes(one.NextActionTimes), showRuns(one.RecentActions)
+	shown.NextRuns, shown.RecentRuns = unixTimes(one.NextActionTimes), r.showRuns(one.RecentActions)
 	return shown
 }
 
@@ -96,29 +98,40 @@ func unixTimes(times []time.Time) []int64 {
 }
 
 // showRuns turns around what Temporal has in the order of time.
-func showRuns(actions []client.ScheduleActionResult) []shownRun {
+func (r scheduleRecord) showRuns(actions []client.ScheduleActionResult) []shownRun {
 	out := []shownRun{}
 	for i := len(actions) - 1; i >= 0; i-- {
 		started := actions[i].StartWorkflowResult
 		if started == nil {
 			continue
 		}
-		out = append(out, shownRun{
-			ScheduledAt: actions[i].ScheduleTime.Unix(), StartedAt: actions[i].ActualTime.Unix(),
-			ResponseID: workflows.ScheduledResponseID(started.WorkflowID, started.FirstExecutionRunID),
-		})
+		run := shownRun{ScheduledAt: actions[i].ScheduleTime.Unix(), StartedAt: actions[i].ActualTime.Unix()}
+		if r.OfBatches {
+			run.BatchID = r.started(*started)
+		} else {
+			run.ResponseID = r.started(*started)
+		}
+		out = append(out, run)
 	}
 	return out
+}
+
+// started is the ID of what a run of the schedule has started.
+func (r scheduleRecord) started(by client.ScheduleWorkflowExecution) string {
+	if r.OfBatches {
+		return workflows.ScheduledBatchID(by.WorkflowID, by.FirstExecutionRunID)
+	}
+	return workflows.ScheduledResponseID(by.WorkflowID, by.FirstExecutionRunID)
 }
 
 func (s *Starter) answerSchedule(w http.ResponseWriter, r *http.Request, found *foundSchedule) error {
 	d := found.description
 	shown := showRecord(found.id, found.record)
 	shown.Paused, shown.Note = d.Schedule.State.Paused, d.Schedule.State.Note
-	shown.NextRuns, shown.RecentRuns = unixTimes(d.Info.NextActionTimes), showRuns(d.Info.RecentActions)
+	shown.NextRuns, shown.RecentRuns = unixTimes(d.Info.NextActionTimes), found.record.showRuns(d.Info.RecentActions)
 	shown.Runs = &shownRuns{Started: d.Info.NumActions, Skipped: d.Info.NumActionsSkippedOverlap, Missed: d.Info.NumActionsMissedCatchupWindow}
 	for _, running := range d.Info.RunningWorkflows {
-		shown.Running = append(shown.Running, workflows.ScheduledResponseID(running.WorkflowID, running.FirstExecutionRunID))
+		shown.Running = append(shown.Running, found.record.started(running))
 	}
 	if action, ok := d.Schedule.Action.(*client.ScheduleWorkflowAction); ok && len(action.Args) == 1 {
 		var in workflows.ScheduledInput
@@ -127,7 +140,12 @@ func (s *Starter) answerSchedule(w http.ResponseWriter, r *http.Request, found *
 				s.Logger.WarnContext(r.Context(), "the request of a schedule cannot be read", "schedule", found.id, "error", err)
 			}
 		}
-		shown.Request = json.RawMessage(in.Request.Body)
+		if in.Request != nil {
+			shown.Request = in.Request.Body
+		}
+		if in.Batch != nil {
+			shown.Batch = in.Batch.Body
+		}
 	}
 	return s.writeValue(w, r, shown)
 }

@@ -55,12 +55,13 @@ func (s *Starter) createSchedule(w http.ResponseWriter, r *http.Request, who ide
 	if err := given.check(); err != nil {
 		return err
 	}
-	if err := s.checkScheduled(r.Context(), who, given.Request); err != nil {
+	if err := s.checkScheduled(r.Context(), who, given); err != nil {
 		return err
 	}
 	id := scheduleID(who, key)
 	record := scheduleRecord{
-		scheduleTerms: given.scheduleTerms, User: who.User, CreatedAt: time.Now().Unix(), Fingerprint: fingerprint(key, body),
+		scheduleTerms: given.scheduleTerms, User: who.User, CreatedAt: time.Now().Unix(), OfBatches: len(given.Batch) > 0,
+		Fingerprint: fingerprint(key, body),
 	}
 	if err := s.roomForSchedule(r.Context(), who, id); err != nil {
 		return err
@@ -101,8 +102,24 @@ func scheduleID(who identity.Principal, key string) string {
 	return schedulePrefix + strings.TrimPrefix(responseID(who, "schedule\x00"+key), responses.ResponsePrefix)
 }
 
-// checkScheduled refuses a request that would be refused when its time comes, as far as that can be told now.
-func (s *Starter) checkScheduled(ctx context.Context, who identity.Principal, body []byte) error {
+// checkScheduled refuses what would be refused when its time comes, as far as that can be told now.
+func (s *Starter) checkScheduled(ctx context.Context, who identity.Principal, given givenSchedule) error {
+	place, check := "request", s.checkScheduledRequest
+	body := given.Request
+	if len(given.Batch) > 0 {
+		place, check, body = "batch", s.checkScheduledBatch, given.Batch
+	}
+	err := check(ctx, who, body)
+	var shown *responses.Error
+	if errors.As(err, &shown) && shown.Param != "" {
+		within := *shown
+		within.Param = place + "." + shown.Param
+		return &within
+	}
+	return err
+}
+
+func (s *Starter) checkScheduledRequest(ctx context.Context, who identity.Principal, body []byte) error {
 	req, _, err := decodeRequested(body, true)
 	if err == nil {
 		err = s.validate(req)
@@ -110,11 +127,16 @@ func (s *Starter) checkScheduled(ctx context.Context, who identity.Principal, bo
 	if err == nil {
 		err = s.usableConnectors(ctx, who, req)
 	}
-	var shown *responses.Error
-	if errors.As(err, &shown) && shown.Param != "" {
-		within := *shown
-		within.Param = "request." + shown.Param
-		return &within
+	return err
+}
+
+func (s *Starter) checkScheduledBatch(ctx context.Context, who identity.Principal, body []byte) error {
+	if s.needDatabase() != nil {
+		return responses.Invalid("input_file_id", "this server keeps no files: its operator has to set database.url or data.dir")
+	}
+	given, err := decodeBatch(body, s.Limits.Batch)
+	if err == nil {
+		err = s.checkInputFile(ctx, who, given.InputFileID)
 	}
 	return err
 }

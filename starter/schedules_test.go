@@ -30,7 +30,12 @@ type scheduler struct {
 
 func newScheduler(t *testing.T, m *modeltest.Server, change ...func(*Options)) *scheduler {
 	t.Helper()
-	s := &scheduler{organization: "acme-" + uuid.NewString(), mux: http.NewServeMux()}
+	return newSchedulerOf(t, "acme-"+uuid.NewString(), m, change...)
+}
+
+func newSchedulerOf(t *testing.T, organization string, m *modeltest.Server, change ...func(*Options)) *scheduler {
+	t.Helper()
+	s := &scheduler{organization: organization, mux: http.NewServeMux()}
 	s.rig = serveRequests(t, m, append(change, func(o *Options) {
 		o.Keys = must(identity.NewKeyring(map[identity.KeyHash]identity.Principal{
 			identity.HashKey(apiKey):   {Organization: s.organization, User: "alice", Key: "laptop", Scopes: identity.AllScopes, Role: identity.Member},

@@ -31,6 +31,7 @@ func TestVersioningBehaviors(t *testing.T) {
 		workflows.ApprovalName:     workflow.VersioningBehaviorAutoUpgrade,
 		workflows.WebhookName:      workflow.VersioningBehaviorAutoUpgrade,
 		workflows.DeletionName:     workflow.VersioningBehaviorAutoUpgrade,
+		workflows.BatchName:        workflow.VersioningBehaviorAutoUpgrade,
 		workflows.ScheduledName:    workflow.VersioningBehaviorAutoUpgrade,
 		workflows.SweepName:        workflow.VersioningBehaviorAutoUpgrade,
 	}

@@ -35,7 +35,9 @@ type Accepted struct {
 	Input ResponseInput `json:"input"`
 	// Response is for the run's memo.
 	Response blob.Value `json:"response"`
-	Stored   bool       `json:"stored,omitempty"`
+	// Title is the beginning of what is asked; empty where there is nothing to show.
+	Title  string `json:"title,omitempty"`
+	Stored bool   `json:"stored,omitempty"`
 }
 
 // Refusal is an error that the API would have answered the request with.
@@ -79,7 +81,11 @@ func accept(ctx workflow.Context, request contract.Request) (ResponseInput, erro
 		return ResponseInput{}, notAccepted(err)
 	}
 	in := accepted.Input
-	if err := workflow.UpsertMemo(ctx, map[string]any{MemoResponse: accepted.Response}); err != nil {
+	memo := map[string]any{MemoResponse: accepted.Response}
+	if accepted.Title != "" {
+		memo[MemoTitle] = accepted.Title
+	}
+	if err := workflow.UpsertMemo(ctx, memo); err != nil {
 		return in, err
 	}
 	return in, workflow.UpsertTypedSearchAttributes(ctx, append(in.attributes(request, responses.ResponseInProgress),

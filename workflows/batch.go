@@ -5,19 +5,25 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"perdure/contract"
 	"perdure/internal/batch"
 )
 
 // BatchName is the name under which [Batch] is registered. It never changes.
-const BatchName = "Batch"
+const BatchName = contract.BatchName
 
-// BatchInput starts a batch. The workflow's ID is the batch's.
+// BatchInput starts a batch. The workflow's ID is the batch's. Like [ResponseInput], it comes in two forms.
 type BatchInput struct {
+	// Request is set in the second form, and nothing else: that is [contract.BatchInput].
+	Request *contract.BatchRequest `json:"request,omitempty"`
+
 	BatchID string `json:"batch_id"`
 	// Organization, User and Key are those that the lines run for: the tenant, who it is there, and the name of the API key.
 	Organization string `json:"organization"`
 	User         string `json:"user"`
 	Key          string `json:"key,omitempty"`
+	// Role is the most that the lines may do for the user; see [contract.Request].
+	Role string `json:"role,omitempty"`
 	// Concurrency is how many lines may run at the same time.
 	Concurrency int `json:"concurrency"`
 	// Created and Deadline are when the completion window begins and ends.
@@ -54,6 +60,14 @@ type BatchResult struct {
 // Batch runs every line of a file as a [Response] of its own, so many at a time, and writes what they come to into two files, in the order
 // of the lines. See the package comment.
 func Batch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
+	if in.Request != nil {
+		accepted, err := acceptBatch(ctx, *in.Request)
+		if err != nil {
+			_, err = refused(ctx, err)
+			return BatchResult{Status: batch.Failed}, err
+		}
+		in = accepted
+	}
 	// Who cancels the workflow cancels the batch. That takes steps, which go on.
 	steps, _ := workflow.NewDisconnectedContext(ctx)
 	b := newBatchRun(in)

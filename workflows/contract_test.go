@@ -19,6 +19,8 @@ func TestContract(t *testing.T) {
 	for _, pair := range []struct{ theirs, ours reflect.Type }{
 		{reflect.TypeFor[contract.Outcome](), reflect.TypeFor[Outcome]()},
 		{reflect.TypeFor[contract.ResponseInput](), reflect.TypeFor[ResponseInput]()},
+		{reflect.TypeFor[contract.BatchInput](), reflect.TypeFor[BatchInput]()},
+		{reflect.TypeFor[contract.BatchResult](), reflect.TypeFor[BatchResult]()},
 	} {
 		ours := map[string]reflect.Type{}
 		for f := range fields(pair.ours) {

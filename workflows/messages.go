@@ -44,6 +44,10 @@ func SearchAttributes() []temporal.SearchAttributeKey {
 // string, so that its bytes stay as they are whoever encodes them again. It is stored: it never changes.
 const MemoResponse = "response"
 
+// MemoTitle is the member of a run's memo that has the beginning of what the run was asked, for people who look at a list: a string. It
+// is stored: it never changes.
+const MemoTitle = "title"
+
 // ResponseInput starts a run. It comes in two forms: what the API has made of a request, or the request alone, which the run's first
 // step makes the rest of; see [Accept].
 type ResponseInput struct {

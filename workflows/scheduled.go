@@ -13,11 +13,12 @@ import (
 // ScheduledName is the name under which [Scheduled] is registered. It never changes.
 const ScheduledName = "Scheduled"
 
-// ScheduledInput is what a schedule starts.
+// ScheduledInput is what a schedule starts: a response or a batch.
 type ScheduledInput struct {
-	ScheduleID string           `json:"schedule_id"`
-	Request    contract.Request `json:"request"`
-	// RunTimeout bounds the run, TaskTimeout its workflow tasks, and Priority is its place among others.
+	ScheduleID string                 `json:"schedule_id"`
+	Request    *contract.Request      `json:"request,omitempty"`
+	Batch      *contract.BatchRequest `json:"batch,omitempty"`
+	// RunTimeout bounds the run of a response, TaskTimeout its workflow tasks, and Priority is its place among others.
 	RunTimeout  time.Duration     `json:"run_timeout"`
 	TaskTimeout time.Duration     `json:"task_timeout"`
 	Priority    temporal.Priority `json:"priority"`
@@ -25,7 +26,8 @@ type ScheduledInput struct {
 
 // ScheduledResult is what a run of a schedule came to.
 type ScheduledResult struct {
-	ResponseID string `json:"response_id"`
+	ResponseID string `json:"response_id,omitempty"`
+	BatchID    string `json:"batch_id,omitempty"`
 	Status     string `json:"status"`
 }
 
@@ -34,24 +36,40 @@ func ScheduledResponseID(workflowID, runID string) string {
 	return contract.DeriveResponseID(workflowID + "/" + runID)
 }
 
-// Scheduled starts the response that a schedule is for, and lasts as long as that does. It is there for two reasons: Temporal puts the time
-// into the ID of what a schedule starts, so that it could be no response, and the policy for runs that would overlap counts what the
-// schedule has started itself. Who cancels it, as that policy may, cancels the response.
+// ScheduledBatchID is the same for a batch.
+func ScheduledBatchID(workflowID, runID string) string {
+	return contract.DeriveBatchID(workflowID + "/" + runID)
+}
+
+// Scheduled starts the response, or the batch, that a schedule is for, and lasts as long as that does. It is there for two reasons: Temporal puts the time
+// into the ID of what a schedule starts, so that it could be neither, and the policy for runs that would overlap counts what the
+// schedule has started itself. Who cancels it, as that policy may, cancels the response or the batch.
 func Scheduled(ctx workflow.Context, in ScheduledInput) (ScheduledResult, error) {
 	info := workflow.GetInfo(ctx)
-	result := ScheduledResult{ResponseID: ScheduledResponseID(info.WorkflowExecution.ID, info.WorkflowExecution.RunID)}
-	workflow.SetCurrentDetails(ctx, "**"+result.ResponseID+"**\n\nof "+in.ScheduleID)
-	var out contract.Outcome
-	err := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, scheduledOptions(in, result.ResponseID)), ResponseName,
-		contract.ResponseInput{Request: in.Request}).Get(ctx, &out)
+	execution := info.WorkflowExecution
+	var result ScheduledResult
+	child, name, argument := "", "", any(nil)
+	if in.Batch != nil {
+		result.BatchID = ScheduledBatchID(execution.ID, execution.RunID)
+		child, name, argument = result.BatchID, BatchName, contract.BatchInput{Request: *in.Batch}
+		in.RunTimeout = 0 // it has a window of its own
+	} else {
+		result.ResponseID = ScheduledResponseID(execution.ID, execution.RunID)
+		child, name, argument = result.ResponseID, ResponseName, contract.ResponseInput{Request: *in.Request}
+	}
+	workflow.SetCurrentDetails(ctx, "**"+child+"**\n\nof "+in.ScheduleID)
+	var out struct {
+		Status string `json:"status"`
+	}
+	err := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, scheduledOptions(in, child)), name, argument).Get(ctx, &out)
 	result.Status = out.Status
 	return result, err
 }
 
 // scheduledOptions: a schedule that is told to terminate its run ends the response, too, which says so to those who wait for it.
-func scheduledOptions(in ScheduledInput, responseID string) workflow.ChildWorkflowOptions {
+func scheduledOptions(in ScheduledInput, id string) workflow.ChildWorkflowOptions {
 	return workflow.ChildWorkflowOptions{
-		WorkflowID:               responseID,
+		WorkflowID:               id,
 		WorkflowExecutionTimeout: in.RunTimeout,
 		WorkflowTaskTimeout:      in.TaskTimeout,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,

@@ -19,7 +19,7 @@ Perdure is ready.
   API key          %s
                    kept in %s
   Sign-in link     %s
-                   signs a browser in as %s: once, within 15 minutes
+                   opens the pages, signed in as %s: once, within 15 minutes
   Model            %s
   Demo MCP server  %s
                    %s (takes any token as authorization)
@@ -46,7 +46,7 @@ Set OPENAI_API_KEY, or name a provider in a configuration file, and start again 
       "tools": [{"type": "mcp", "server_label": "deepwiki", "server_url": "%s"}]
     }'
 
-Then open the run in the Temporal Web UI. Ctrl-C stops everything.
+Then look at the run: on the pages, or in the Temporal Web UI. Ctrl-C stops everything.
 `, d.http, d.apiKey.Reveal(), example, d.demo.MCPURL())
 }
 

@@ -46,7 +46,7 @@ type batchMoment struct {
 }
 
 func newBatchView(s *session) *batchView {
-	v := &batchView{s: s, live: terminal.NewLive(s.err), stop: make(chan struct{}), sent: -1}
+	v := &batchView{s: s, live: terminal.NewLive(s.err), stop: make(chan struct{}), sent: -1, told: time.Now()}
 	v.over.Go(func() {
 		ticker := time.NewTicker(tickEvery)
 		defer ticker.Stop()
@@ -136,7 +136,7 @@ func (v *batchView) width() int {
 
 // failedRequest says which request failed, and why.
 func failedRequest(line []byte) string {
-	type failure struct{ Code, Message string }
+	type failure struct{ Message string }
 	var in struct {
 		CustomID string `json:"custom_id"`
 		Error    *failure

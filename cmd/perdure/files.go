@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"perdure/config"
 	"perdure/internal/blob"
 	"perdure/internal/connection"
 	"perdure/internal/file"
+	"perdure/internal/responses"
 	"perdure/internal/secret"
 )
 
@@ -34,7 +34,7 @@ func requestLine(files *file.Service) func(ctx context.Context, organization, id
 			return nil, err
 		}
 		if len(lines) == 0 {
-			return nil, fmt.Errorf("file %s has no line %d", id, number)
+			return nil, responses.Invalid("request.line.number", "the file %s has no line %d", id, number)
 		}
 		request, err := file.ParseRequest(lines[0].Text)
 		return request.Body, err

@@ -209,6 +209,7 @@ const unreadable = `From now on nobody can read what it encrypted:
 - the addresses and credentials of MCP servers of runs that began while it was the primary key: their further calls fail
 - with encryption.payloads, all else of such runs: their inputs, outputs and failures in Temporal, their streams, their large values
 - with encryption.payloads, conversations that got items at that time
+- files that were uploaded or written at that time
 - compaction items that clients got at that time and send again
 - secrets of connectors in the database, unless "perdure keys reseal" has run since`
 

@@ -114,7 +114,7 @@ func (r *run) open() error {
 	}
 	r.state = before
 	switch {
-	case before.Request == nil, before.Ended == apiclient.BatchFailed:
+	case before.Request == "", before.Ended == apiclient.BatchFailed:
 		// Nothing of it was run, so that nothing can be run twice.
 		if before.SHA256 == input.SHA256 && before.Server == r.client.URL() && before.Ended == "" {
 			return nil
@@ -223,17 +223,17 @@ func (r *run) begin(ctx context.Context) (apiclient.Batch, error) {
 		}
 		return b, err
 	}
-	first := r.state.Request == nil
+	first := r.state.Request == ""
 	if first {
 		if err := r.upload(ctx); err != nil {
 			return apiclient.Batch{}, err
 		}
 	}
-	b, err := r.client.CreateBatch(ctx, r.state.Request, r.state.Key)
+	b, err := r.client.CreateBatch(ctx, json.RawMessage(r.state.Request), r.state.Key)
 	var refused *apiclient.Error
 	if errors.As(err, &refused) && refused.Status >= 400 && refused.Status < 500 && refused.Status != 409 && refused.Status != 429 && first {
 		// There is no batch, and the next start may ask for another.
-		r.state.FileID, r.state.Request = "", nil
+		r.state.FileID, r.state.Request = "", ""
 		return b, errors.Join(err, r.save())
 	}
 	if err != nil {
@@ -276,7 +276,7 @@ func (r *run) upload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.state.FileID, r.state.Request = f.ID, body
+	r.state.FileID, r.state.Request = f.ID, string(body)
 	return r.save()
 }
 

@@ -12,7 +12,7 @@ import (
 const (
 	defaultPoll = time.Second
 	// slowestPoll is how seldom a batch is asked that does not move.
-	slowestPoll = 10 * time.Second
+	slowestPoll = 5 * time.Second
 )
 
 // follow brings the results of a batch until it has ended.

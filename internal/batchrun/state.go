@@ -26,9 +26,9 @@ type state struct {
 	// Key is the Idempotency-Key of the batch: with it, asking twice makes one.
 	Key    string `json:"key"`
 	FileID string `json:"file_id,omitempty"`
-	// Request is the body with which the batch is asked for. Once it is here, there may be a batch.
-	Request json.RawMessage `json:"request,omitempty"`
-	BatchID string          `json:"batch_id,omitempty"`
+	// Request is the body with which the batch is asked for, byte for byte, as the key wants it. Once it is here, there may be a batch.
+	Request string `json:"request,omitempty"`
+	BatchID string `json:"batch_id,omitempty"`
 	// OutputBytes and ErrorBytes are how much of the files is written, and on the disk.
 	OutputBytes int64 `json:"output_bytes"`
 	ErrorBytes  int64 `json:"error_bytes"`

@@ -94,5 +94,5 @@ func (b *browser) consent(t *testing.T, permission string) {
 // awaitHeading waits for a page of ours.
 func (b *browser) awaitHeading(t *testing.T, heading string) {
 	t.Helper()
-	b.do(t, "wait for "+heading, chromedp.WaitVisible(`//h1[normalize-space(text())="`+heading+`"]`))
+	b.do(t, "wait for "+heading, chromedp.WaitVisible(`//h1[normalize-space(.)="`+heading+`"]`))
 }

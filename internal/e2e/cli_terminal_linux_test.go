@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -83,5 +85,32 @@ func typeLine(t *testing.T, keyboard *os.File, text string) {
 	t.Helper()
 	if _, err := keyboard.WriteString(text + "\n"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCLIBatchOnTerminal: a bar with the rate and the time left, that other lines stand above.
+func TestCLIBatchOnTerminal(t *testing.T) {
+	t.Parallel()
+	const lines, held = 12, 6
+	s := ownStack(t, stackOptions{Temporal: sharedStack(t).options.Temporal, Model: suite.models.url()})
+	counting := newCountingModel(held)
+	dir := writeRequests(t, cliModel(t, modeltest.NewFunc(func(r modeltest.Request) modeltest.Reply {
+		if r.Last().Content == "line 2" {
+			return modeltest.Status(http.StatusBadRequest, nil, `{"error":{"message":"not this one"}}`)
+		}
+		return counting.reply(r)
+	})), lines)
+	in, out := filepath.Join(dir, "in.jsonl"), filepath.Join(dir, "out.jsonl")
+	c, _ := startCLIOnTerminal(t, cliOptions{url: s.url}, "batch", "run", in, "-o", out)
+	c.await(c.stdout, "\x1b\\[36m█{12}░{12}  50% \x1b\\[0m6 of 12 · 1 failed")
+	c.await(c.stdout, "\x1b\\[31m✗\x1b\\[0m c2: ")
+	close(counting.release)
+	shown, _ := c.want(4)
+	if !regexp.MustCompile("\\d/s · ").MatchString(shown) || !strings.Contains(shown, "12 of 12 · 1 failed · completed · batch_") {
+		t.Errorf("it shows %q", shown)
+	}
+	// What remains is not the bar.
+	if last := shown[strings.LastIndex(shown, "\x1b[J"):]; strings.Contains(last, "█") {
+		t.Errorf("at the end it shows %q", last)
 	}
 }

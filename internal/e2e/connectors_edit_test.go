@@ -38,9 +38,7 @@ func testEditConnector(t *testing.T, s *connectorStage) {
 	if got := strings.Join(kept, ","); got != "Billing,http://mcp.example.com/mcp,,X-Tenant," {
 		t.Errorf("the form has kept %s", got)
 	}
-	if focused := evaluated[string](t, ada.browser, "look where the focus is", `document.activeElement.getAttribute('role')`); focused != "alert" {
-		t.Errorf("the focus is on %q, not on what is to be corrected", focused)
-	}
+	ada.do(t, "be led to what is to be corrected", discard(chromedp.Poll[bool](`document.activeElement.getAttribute('role') === 'alert'`)))
 	if html := evaluated[string](t, ada.browser, "read the page", `document.documentElement.outerHTML`); strings.Contains(html, "canary-of") {
 		t.Error("the form repeats a secret")
 	}
@@ -318,14 +316,17 @@ func testForeignNames(t *testing.T, s *connectorStage) {
 			t.Error(err)
 		}
 	})
-	const markup = `<img src=x onerror="document.title='harmed'"><script>document.title='harmed'</script>`
+	const (
+		script = `<script>document.title='harmed'</script>`
+		markup = `<img src=x onerror="document.title='harmed'">` + script
+	)
 	tool := func(name, description string) string {
 		return fmt.Sprintf(`{"name":%s,"description":%s,"inputSchema":{"type":"object"}}`, quoted(name), quoted(description))
 	}
 	server.On("initialize", mcptest.Result(fmt.Sprintf(`{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":%s,"version":"1"}}`, quoted(markup+"\u202e"))))
 	server.On("tools/list", mcptest.InTurn(
 		mcptest.Result(`{"tools":[`+tool("a", markup)+`]}`),
-		mcptest.Result(`{"tools":[`+tool("a", "\u202e</pre></bdi>\x1b[31m"+markup)+","+tool("b\u2066", markup)+`]}`)))
+		mcptest.Result(`{"tools":[`+tool("a", "\u202e</pre></bdi>\x1b[31m"+markup)+","+tool(script, "\u2066"+markup)+`]}`)))
 	name := `<b>Bold</b> & "quoted" {{.}}`
 	ada.add(t, connectorsPath, entered{"name": `<b>Bold</b> & 'quoted' {{.}}`, "description": markup, "url": server.URL(), "auth.type": "none"})
 	name = strings.ReplaceAll(name, `"`, `'`)

@@ -16,6 +16,11 @@
 //	connector_test.go  a connector that is authorized in a browser (browser_test.go) at an authorization server that we did not write
 //	                   (oidc_server_test.go), for an MCP server that takes its tokens (oidc_resource_test.go)
 //	connectors_test.go the pages about connectors, with connectors_edit_test.go and connectors_stage_test.go
+//	pages_test.go      every page of pages_list_test.go, as each of the people of pages_stage_test.go, in a browser (browser_page_test.go);
+//	                   pages_security_test.go asks for them as no person would
+//	settings_test.go   keys, members and accounts on pages, with JavaScript and without
+//	screenshots_test.go, pages_paint_test.go
+//	                   no tests: pictures of the pages, and how soon they show
 //	clients_test.go    client libraries that we did not write; sdk_test.go runs them, in npm/clients and goclient
 //	golden_stream_test.go every byte of a stream
 //	resume_test.go     streams that are cut at every event, and go on elsewhere; sse_test.go reads them

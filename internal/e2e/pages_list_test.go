@@ -34,6 +34,28 @@ var pageCases = []pageCase{
 	{route: "GET /rest/connections/callback", path: "/rest/connections/oauth_callback?state=x", as: []person{acmeMember}, status: http.StatusBadRequest, heading: "Authorization failed"},
 	{route: "GET /", path: "/no/such/page", as: []person{stranger, acmeAdmin}, status: http.StatusNotFound, heading: "Not found"},
 
+	// Runs.
+	{route: "GET /runs", path: "/runs"},
+	{route: "GET /runs", path: "/runs?status=failed&server=nowhere&since=1h", as: everyone},
+	{route: "GET /runs", path: "/runs?since=yesterday", as: acme, status: http.StatusBadRequest, heading: "That did not work"},
+	{route: "GET /runs", path: "/runs?page=x", as: acme, status: http.StatusBadRequest, heading: "That did not work"},
+	{route: "GET /runs/{id}", path: "/runs/{completed run}", as: acme},
+	{route: "GET /runs/{id}", path: "/runs/{failed run}", as: acme},
+	{route: "GET /runs/{id}", path: "/runs/{running run}", as: acme},
+	{route: "GET /runs/{id}", path: "/runs/{completed run}", as: []person{emptyAdmin}, status: http.StatusNotFound, heading: "Not found"},
+	{route: "GET /runs/{id}/delete", path: "/runs/{completed run}/delete", as: acme},
+	{route: "GET /runs/{id}/delete", path: "/runs/{completed run}/delete", as: []person{emptyAdmin}, status: http.StatusNotFound, heading: "Not found"},
+	// The playground.
+	{route: "GET /playground", path: "/playground"},
+	{route: "GET /playground", path: "/playground?example=0"},
+	{route: "GET /playground", path: "/playground?from={completed run}", as: acme},
+	{route: "GET /playground", path: "/playground?from={failed run}", as: acme},
+	{route: "GET /playground", path: "/playground?previous={completed run}", as: acme},
+	{route: "GET /playground", path: "/playground?previous={running run}", as: []person{acmeAdmin}},
+	{route: "GET /playground", path: "/playground?from={completed run}", as: []person{emptyAdmin}, status: http.StatusNotFound},
+	{route: "GET /playground", path: "/playground"},
+	{route: "GET /playground", path: "/playground?from={completed run}", as: acme},
+
 	// Account settings.
 	{route: "GET /settings/account", path: "/settings/account"},
 	{route: "GET /settings/keys", path: "/settings/keys"},
@@ -82,4 +104,9 @@ var pageCases = []pageCase{
 // notPages are routes that people do not look at, with what they are.
 var notPages = map[string]string{
 	"GET /{$}": "leads to another page",
+
+	"GET /runs/{id}/events":                           "is a stream for a script",
+	"GET /runs/{id}/json":                             "is JSON",
+	"GET /runs/{id}/steps/{execution}/{event}/{part}": "is a text to save",
+	"GET /playground/runs/{id}/events":                "is a stream for a script",
 }

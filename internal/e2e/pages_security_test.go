@@ -41,6 +41,37 @@ func (s *pageStage) checkRoutes(t *testing.T) {
 
 var placeholder = regexp.MustCompile(`\{[^}]*\}`)
 
+// TestCookiesBehindHTTPS: where people come over https, which ends at a proxy, every cookie is for https alone.
+func TestCookiesBehindHTTPS(t *testing.T) {
+	t.Parallel()
+	const public = "https://agents.example.com"
+	s := newPageStage(t, stackOptions{Settings: "http:\n  public_url: " + public + "\n"})
+	token := s.session(t, acmeAdmin)
+	seen := map[string]bool{}
+	for _, step := range []struct{ path, form string }{
+		{"/theme", "theme=dark&return=/settings/keys"},
+		{"/settings/keys", "name=behind-https&scopes=responses&expiry=7"},
+		{"/enterprise/members/bob/role", "role=member"},
+		{"/rest/auth/sign-out", ""},
+	} {
+		resp, body := s.ask(t, http.MethodPost, step.path, token, step.form, "Origin", public, "Sec-Fetch-Site", "same-origin")
+		if resp.StatusCode != http.StatusSeeOther || len(resp.Cookies()) == 0 {
+			t.Errorf("%s: status %d, cookies %v: %s", step.path, resp.StatusCode, resp.Cookies(), body)
+		}
+		for _, c := range resp.Cookies() {
+			seen[c.Name] = true
+			if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
+				t.Errorf("%s sets the cookie %s", step.path, c)
+			}
+		}
+	}
+	for _, name := range []string{sessionCookie, "perdure_theme", "perdure_flash", "perdure_new_key"} {
+		if !seen[name] {
+			t.Errorf("no step has set %s", name)
+		}
+	}
+}
+
 // dump is what there is of members, keys, sessions and connectors.
 func (s *pageStage) dump(t *testing.T) string {
 	t.Helper()

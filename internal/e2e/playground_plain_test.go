@@ -9,6 +9,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // TestPlaygroundWithoutScripts: the form is sent by the browser itself, and the answer is the run's page.
@@ -90,7 +91,7 @@ func TestPlaygroundWithoutScripts(t *testing.T) {
 // enter adds to what is in a field, as fingers do.
 func (p *playStage) enter(t *testing.T, name, text string) {
 	t.Helper()
-	p.b.do(t, "enter "+name, chromedp.SendKeys(chromedp.CSS(`[name="`+name+`"]`), text))
+	p.b.do(t, "enter "+name, chromedp.SendKeys(chromedp.CSS(`[name="`+name+`"]`), kb.End+text))
 }
 
 // press sends the form, and waits for the page that answers.

@@ -23,13 +23,20 @@ func TestPlayground(t *testing.T) {
 	p.open(t, "/playground")
 	p.b.until(t, "see examples", `document.querySelectorAll(".play-example").length >= 2`)
 	p.fillServer(t)
-	if ok := t.Run("streams", p.testStream) && t.Run("continues", p.testContinue) && t.Run("stops", p.testStop) &&
+	if !t.Run("streams", p.testStream) {
+		return
+	}
+	p.checkSecret(t, "forty-two")
+	if ok := t.Run("continues", p.testContinue) && t.Run("stops", p.testStop) &&
 		t.Run("refusal", p.testRefusal) && t.Run("errors", p.testErrors) && t.Run("code", p.testCode) &&
 		t.Run("approvals", p.testApprovals) && t.Run("reload", p.testReload) && t.Run("again", p.testAgain) &&
 		t.Run("hostile", p.testHostile); !ok {
 		return
 	}
-	p.checkSecret(t)
+	p.checkSecret(t, "onerror=alert(1)")
+	requests, complaints := p.v.noted()
+	report(t, "asked of others", elsewhere(requests, strings.TrimSuffix(p.page("/"), "/")))
+	report(t, "in the console", complaints)
 }
 
 // fillServer names the MCP server and its token, and lets it be called without approval.
@@ -47,7 +54,7 @@ func (p *playStage) fillServer(t *testing.T) {
 
 func (p *playStage) choose(t *testing.T, id, value string) {
 	t.Helper()
-	p.b.do(t, "choose "+value, chromedp.SetValue(chromedp.CSS("#"+id), value))
+	evaluated[bool](t, p.b, "choose "+value, fmt.Sprintf(`document.getElementById(%q).value = %q, true`, id, value))
 }
 
 // testStream: a call unfolds and an answer comes word by word, over a connection that is cut and a starter that is killed meanwhile.
@@ -56,14 +63,14 @@ func (p *playStage) testStream(t *testing.T) {
 	p.b.do(t, "press Ctrl+Enter", chromedp.Focus(chromedp.CSS("#input")), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(chromedp.ModifierCtrl)))
 	const text = `[...document.querySelectorAll(".run-message")].map(e => e.textContent).join("|")`
 	p.b.until(t, "see the beginning of the answer", text+`.startsWith("The ")`)
-	if got := read[string](t, p.b, text); strings.Contains(got, "while") {
+	if got := evaluated[string](t, p.b, "read the page", text); strings.Contains(got, "while") {
 		t.Errorf("the answer is there already: %q", got)
 	}
-	if !read[bool](t, p.b, `document.getElementById("run").disabled && document.getElementById("stop").checkVisibility()`) {
+	if !evaluated[bool](t, p.b, "read the page", `document.getElementById("run").disabled && document.getElementById("stop").checkVisibility()`) {
 		t.Error("another run may be started, or this one cannot be stopped")
 	}
 	p.b.until(t, "see the call", `document.querySelector('.run-call[data-tool="get-sum"][data-server="everything"]')?.innerText.includes("The sum of 2 and 40 is 42.")`)
-	call := read[string](t, p.b, `document.querySelector(".run-call").innerText`)
+	call := evaluated[string](t, p.b, "read the page", `document.querySelector(".run-call").innerText`)
 	for _, want := range []string{"get-sum", "everything", "done", `"a": 2`, `"b": 40`, "Arguments", "Output"} {
 		if !strings.Contains(call, want) {
 			t.Errorf("the call lacks %s: %s", want, call)
@@ -82,21 +89,21 @@ func (p *playStage) testStream(t *testing.T) {
 	p.b.until(t, "be connected again", `!document.querySelector(".run-status").textContent.includes("lost")`)
 	close(p.held)
 	p.says(t, "Completed.")
-	if got, want := read[string](t, p.b, text), "The sum that the tool says is forty-two, and that took a while."; got != want {
+	if got, want := evaluated[string](t, p.b, "read the page", text), "The sum that the tool says is forty-two, and that took a while."; got != want {
 		t.Errorf("the answer is %q, want %q", got, want)
 	}
-	order := read[[]string](t, p.b, `[...document.querySelector(".run-items").children].map(e => e.className)`)
+	order := evaluated[[]string](t, p.b, "read the page", `[...document.querySelector(".run-items").children].map(e => e.className)`)
 	want := []string{"run-fold run-list", "run-fold run-reasoning", "run-fold run-call", "run-message"}
 	if diff := cmp.Diff(want, order); diff != "" {
 		t.Errorf("the items (-want +got):\n%s", diff)
 	}
-	if got := read[string](t, p.b, `document.querySelector(".run-reasoning .run-fold-body").textContent`); got != "I should add." {
+	if got := evaluated[string](t, p.b, "read the page", `document.querySelector(".run-reasoning .run-fold-body").textContent`); got != "I should add." {
 		t.Errorf("the reasoning is %q", got)
 	}
-	if got := read[string](t, p.b, `document.querySelector(".run-usage").textContent`); !strings.Contains(got, "tokens in") || !strings.Contains(got, "1 tool call") {
+	if got := evaluated[string](t, p.b, "read the page", `document.querySelector(".run-usage").textContent`); !strings.Contains(got, "tokens in") || !strings.Contains(got, "1 tool call") {
 		t.Errorf("the usage is %q", got)
 	}
-	if got := read[string](t, p.b, `document.querySelector(".play-links a").getAttribute("href")`); got != "/runs/"+p.runID(t) {
+	if got := evaluated[string](t, p.b, "read the page", `document.querySelector(".play-links a").getAttribute("href")`); got != "/runs/"+p.runID(t) {
 		t.Errorf("the run is said to be at %q", got)
 	}
 }
@@ -104,13 +111,13 @@ func (p *playStage) testStream(t *testing.T) {
 func (p *playStage) testContinue(t *testing.T) {
 	first := p.runID(t)
 	p.run(t, "what was that", "Completed.")
-	if got := read[string](t, p.b, `[...document.querySelectorAll(".run-message")].at(-1).textContent`); got != "You said what was that after 4 messages." {
+	if got := evaluated[string](t, p.b, "read the page", `[...document.querySelectorAll(".run-message")].at(-1).textContent`); got != "You said what was that after 4 messages." {
 		t.Errorf("the model answers %q", got)
 	}
-	if got := read[string](t, p.b, `document.getElementById("going-with").textContent`); got == first || got != p.runID(t) {
+	if got := evaluated[string](t, p.b, "read the page", `document.getElementById("going-with").textContent`); got == first || got != p.runID(t) {
 		t.Errorf("the page goes on with %q", got)
 	}
-	if got := read[string](t, p.b, `location.pathname + location.search`); got != "/playground?previous="+p.runID(t) {
+	if got := evaluated[string](t, p.b, "read the page", `location.pathname + location.search`); got != "/playground?previous="+p.runID(t) {
 		t.Errorf("the page is at %q", got)
 	}
 }
@@ -131,7 +138,7 @@ func (p *playStage) testRefusal(t *testing.T) {
 	p.b.click(t, "#new")
 	p.b.until(t, "begin anew", `document.querySelectorAll(".exchange").length === 0 && location.search === ""`)
 	p.run(t, "refuse", "Completed.")
-	if got := read[string](t, p.b, `document.querySelector(".run-refusal").textContent`); got != "The model refuses: I would rather not." {
+	if got := evaluated[string](t, p.b, "read the page", `document.querySelector(".run-refusal").textContent`); got != "The model refuses: I would rather not." {
 		t.Errorf("the refusal is %q", got)
 	}
 }
@@ -141,18 +148,18 @@ func (p *playStage) testErrors(t *testing.T) {
 	p.b.click(t, "#new")
 	try := func(id, value, field, want string) {
 		t.Helper()
-		before := read[string](t, p.b, fmt.Sprintf(`document.getElementById(%q).value`, id))
+		before := evaluated[string](t, p.b, "read the page", fmt.Sprintf(`document.getElementById(%q).value`, id))
 		p.b.fill(t, "input", "say something")
 		p.b.fill(t, id, value)
 		p.b.click(t, "#run")
 		p.b.until(t, "see what is wrong with "+field, fmt.Sprintf(`document.querySelector('[data-error="%s"]').checkVisibility()`, field))
-		if got := read[string](t, p.b, fmt.Sprintf(`document.querySelector('[data-error="%s"]').textContent`, field)); !strings.Contains(got, want) {
+		if got := evaluated[string](t, p.b, "read the page", fmt.Sprintf(`document.querySelector('[data-error="%s"]').textContent`, field)); !strings.Contains(got, want) {
 			t.Errorf("%s = %q: the page says %q, want %q", id, value, got, want)
 		}
-		if !read[bool](t, p.b, fmt.Sprintf(`document.activeElement.id === %q && document.activeElement.getAttribute("aria-invalid") === "true"`, field)) {
+		if !evaluated[bool](t, p.b, "read the page", fmt.Sprintf(`document.activeElement.id === %q && document.activeElement.getAttribute("aria-invalid") === "true"`, field)) {
 			t.Errorf("%s = %q: the focus is not where the error is", id, value)
 		}
-		if got := read[string](t, p.b, `document.getElementById("server-0-authorization").value`); got != playSecret {
+		if got := evaluated[string](t, p.b, "read the page", `document.getElementById("server-0-authorization").value`); got != playSecret {
 			t.Error("the token has to be entered again")
 		}
 		p.b.fill(t, id, before)
@@ -163,10 +170,10 @@ func (p *playStage) testErrors(t *testing.T) {
 	try("model", "openai/none", "model", "none")
 	try("input", " ", "input", "write what the model is to do")
 	try("server-0-label", "no label", "server-0-label", "must match")
-	try("server-0-url", "https://10.0.0.1/mcp", "server-0-url", "10.0.0.1")
+	try("server-0-url", "https://10.0.0.1/mcp", "server-0-url", "an address that is not public")
 	// The run begins and fails: of a server nothing is known before it is asked.
 	try("server-0-url", fmt.Sprintf("http://127.0.0.1:%d/mcp", freePort(t)), "server-0-url", `MCP server "everything" could not be initialized (stage connect)`)
-	if got := read[string](t, p.b, `document.getElementById("input").value`); got != "say something" {
+	if got := evaluated[string](t, p.b, "read the page", `document.getElementById("input").value`); got != "say something" {
 		t.Errorf("the prompt is %q", got)
 	}
 	p.says(t, "Failed.")
@@ -182,7 +189,7 @@ func (p *playStage) testCode(t *testing.T) {
 	p.b.click(t, "#show-code")
 	p.b.until(t, "see code", `document.querySelectorAll("#code pre").length === 4`)
 	dir := t.TempDir()
-	said := p.runCode(t, dir, read[string](t, p.b, fmt.Sprintf(codeOf, "curl")), "bash", "-c")
+	said := p.runCode(t, dir, evaluated[string](t, p.b, "read the page", fmt.Sprintf(codeOf, "curl")), "bash", "-c")
 	var r response
 	if err := json.Unmarshal([]byte(said), &r); err != nil || r.Status != "completed" || r.text() != strings.TrimPrefix(prompt, "say ") || len(r.Output[0].Tools) != 2 {
 		t.Errorf("curl: %v: %s", err, said)
@@ -197,14 +204,14 @@ func (p *playStage) testCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.runCode(t, dir, read[string](t, p.b, fmt.Sprintf(codeOf, "typescript")), "node", "--input-type=module", "-e"), strings.TrimPrefix(prompt, "say ")+"\n"; got != want {
+	if got, want := p.runCode(t, dir, evaluated[string](t, p.b, "read the page", fmt.Sprintf(codeOf, "typescript")), "node", "--input-type=module", "-e"), strings.TrimPrefix(prompt, "say ")+"\n"; got != want {
 		t.Errorf("TypeScript: it prints %q, want %q", got, want)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("the code has made files, %v: %v", err, left)
 	}
 	for _, id := range []string{"python-openai", "python-perplexity"} {
-		if code := read[string](t, p.b, fmt.Sprintf(codeOf, id)); !strings.Contains(code, `os.environ["EVERYTHING_TOKEN"]`) {
+		if code := evaluated[string](t, p.b, "read the page", fmt.Sprintf(codeOf, id)); !strings.Contains(code, `os.environ["EVERYTHING_TOKEN"]`) {
 			t.Errorf("%s: %s", id, code)
 		}
 	}
@@ -236,17 +243,17 @@ func (p *playStage) testApprovals(t *testing.T) {
 	for _, test := range []struct{ button, state, outcome string }{{"Approve", "approved", "done"}, {"Deny", "denied", ""}} {
 		p.b.click(t, "#new")
 		p.run(t, "echo", "A tool call waits for approval.")
-		if got := read[string](t, p.b, `document.querySelector(".run-approval").innerText`); !strings.Contains(got, "echo") || !strings.Contains(got, `"message": "hello"`) {
+		if got := evaluated[string](t, p.b, "read the page", `document.querySelector(".run-approval").innerText`); !strings.Contains(got, "echo") || !strings.Contains(got, `"message": "hello"`) {
 			t.Errorf("the page asks %q", got)
 		}
 		asked := p.runID(t)
 		p.b.do(t, test.button, chromedp.Click(`//button[text()="`+test.button+`"]`))
 		p.b.until(t, "go on", `document.querySelectorAll(".exchange").length === 2`)
 		p.says(t, "Completed.")
-		if got := read[string](t, p.b, `document.querySelector(".run-approval .tag").textContent`); got != test.state {
+		if got := evaluated[string](t, p.b, "read the page", `document.querySelector(".run-approval .tag").textContent`); got != test.state {
 			t.Errorf("the request is %q, want %q", got, test.state)
 		}
-		calls := read[[]string](t, p.b, `[...document.querySelectorAll(".exchange:nth-child(2) .run-call .tag")].map(e => e.textContent)`)
+		calls := evaluated[[]string](t, p.b, "read the page", `[...document.querySelectorAll(".exchange:nth-child(2) .run-call .tag")].map(e => e.textContent)`)
 		if test.outcome == "" && len(calls) != 0 || test.outcome != "" && (len(calls) != 1 || calls[0] != test.outcome) {
 			t.Errorf("%s: the calls are %q", test.button, calls)
 		}
@@ -264,7 +271,7 @@ func (p *playStage) testReload(t *testing.T) {
 	if p.runID(t) != id {
 		t.Error("the page shows another run")
 	}
-	if got := read[string](t, p.b, `document.getElementById("server-0-label").value`); got != "everything" {
+	if got := evaluated[string](t, p.b, "read the page", `document.getElementById("server-0-label").value`); got != "everything" {
 		t.Errorf("the server is %q", got)
 	}
 	p.b.fill(t, "server-0-url", p.mcp)
@@ -275,7 +282,7 @@ func (p *playStage) testReload(t *testing.T) {
 func (p *playStage) testAgain(t *testing.T) {
 	p.open(t, "/playground?from="+p.runID(t))
 	p.b.until(t, "see the form", `document.getElementById("input").value === "say hello"`)
-	form := read[map[string]string](t, p.b, `Object.fromEntries(new FormData(document.getElementById("play")))`)
+	form := evaluated[map[string]string](t, p.b, "read the page", `Object.fromEntries(new FormData(document.getElementById("play")))`)
 	want := map[string]string{
 		"input": "say hello", "model": "openai/gpt-5.5", "instructions": "", "max_steps": "", "temperature": "", "effort": "", "store": "1", "approval": "always",
 		"server-0-label": "everything", "server-0-url": strings.TrimSuffix(p.mcp, "/mcp"), "server-0-authorization": "", "server-0-tools": "get-sum, echo",
@@ -285,7 +292,7 @@ func (p *playStage) testAgain(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, form[name], value)
 		}
 	}
-	if !read[bool](t, p.b, `document.querySelector(".play-server").innerText.includes("enter it again")`) {
+	if !evaluated[bool](t, p.b, "read the page", `document.querySelector(".play-server").innerText.includes("enter it again")`) {
 		t.Error("the page does not say that the token is gone")
 	}
 	a, err := request(t.Context(), http.MethodPost, "http://"+p.address+"/v1/responses", otherKey, `{"input":"say mine"}`)
@@ -295,10 +302,10 @@ func (p *playStage) testAgain(t *testing.T) {
 	for _, id := range []string{a.decode(t).ID, "resp_00000000-0000-8000-8000-000000000000", "x"} {
 		p.open(t, "/playground?from="+id)
 		p.b.until(t, "hear that there is no such run", `document.getElementById("error-general").checkVisibility()`)
-		if got := read[string](t, p.b, `document.getElementById("error-general").textContent`); got != "Response with id '"+id+"' not found." {
+		if got := evaluated[string](t, p.b, "read the page", `document.getElementById("error-general").textContent`); got != "Response with id '"+id+"' not found." {
 			t.Errorf("the page says %q", got)
 		}
-		if got := read[string](t, p.b, `document.getElementById("input").value`); got != "" {
+		if got := evaluated[string](t, p.b, "read the page", `document.getElementById("input").value`); got != "" {
 			t.Errorf("the page has the prompt of another organization: %q", got)
 		}
 	}
@@ -308,14 +315,14 @@ func (p *playStage) testAgain(t *testing.T) {
 func (p *playStage) testHostile(t *testing.T) {
 	p.open(t, "/playground")
 	const hostile = "<img src=x onerror=alert(1)><script>document.title='pwned'</script>\u202egnp.exe\x1b[31m"
-	p.b.do(t, "enter what is hostile", chromedp.SetValue(chromedp.CSS("#input"), "say "+hostile))
+	evaluated[bool](t, p.b, "enter what is hostile", fmt.Sprintf(`document.getElementById("input").value = %s, true`, `"`+jsonEscape("say "+hostile, true)+`"`))
 	p.b.click(t, "#run")
 	p.says(t, "Completed.")
-	shown := read[string](t, p.b, `document.querySelector(".run-message").textContent`)
+	shown := evaluated[string](t, p.b, "read the page", `document.querySelector(".run-message").textContent`)
 	if want := strings.NewReplacer("\u202e", "⟦U+202E⟧", "\x1b", "␛").Replace(hostile); shown != want {
 		t.Errorf("the page shows %q, want %q", shown, want)
 	}
-	if n := read[int](t, p.b, `document.querySelectorAll("#conversation img, #conversation script").length`); n != 0 {
+	if n := evaluated[int](t, p.b, "read the page", `document.querySelectorAll("#conversation img, #conversation script").length`); n != 0 {
 		t.Errorf("the answer has become %d elements", n)
 	}
 }

@@ -63,6 +63,7 @@ func (s *secretStack) drive(t *testing.T) (session string) {
 	s.driveBucket(t)
 	s.driveConnectors(t)
 	s.driveFiles(t)
+	s.drivePlayground(t)
 	session = s.driveCodec(t)
 	s.driveCommands(t)
 	s.driveKill(t)

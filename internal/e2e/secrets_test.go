@@ -43,12 +43,13 @@ var canaries = map[string]string{
 	"value of a setting": "k18r+cnry/config=?&f5b8c2a7",
 	"key of the bucket":  "k19s+cnry/bucket=?&a6c9d3b8",
 
-	"admin's API key":             "k20t+cnry/admin=?&b7d1e4c9",
-	"API key of a connector":      "k21u+cnry/conn=?&c8e2f5da",
-	"ID of Cloudflare Access":     "k22v+cnry/cfid=?&d9f3a6eb",
-	"secret of Cloudflare Access": "k23w+cnry/cfsec=?&eaf4b7fc",
-	"client secret":               "k24x+cnry/client=?&fba5c8ad",
-	"authorization in a file":     "k25y+cnry/file=?&acb6d9be",
+	"admin's API key":                 "k20t+cnry/admin=?&b7d1e4c9",
+	"authorization of the playground": "k77p+cnry/play=?&0a9b8c7d",
+	"API key of a connector":          "k21u+cnry/conn=?&c8e2f5da",
+	"ID of Cloudflare Access":         "k22v+cnry/cfid=?&d9f3a6eb",
+	"secret of Cloudflare Access":     "k23w+cnry/cfsec=?&eaf4b7fc",
+	"client secret":                   "k24x+cnry/client=?&fba5c8ad",
+	"authorization in a file":         "k25y+cnry/file=?&acb6d9be",
 }
 
 // content is no secret: it must be found wherever content is kept, or the search is not worth anything.
@@ -169,10 +170,11 @@ func TestSecretsShowNowhere(t *testing.T) {
 				"MCP server of a connector": {
 					"API key of a connector", "ID of Cloudflare Access", "secret of Cloudflare Access",
 				},
-				"webhook":                  {"URL of a webhook"},
-				"object store":             {},
-				"egress proxy":             {"password of the egress proxy"},
-				"proxy of the environment": {"password of the environment"},
+				"MCP server of the playground": {"authorization of the playground"},
+				"webhook":                      {"URL of a webhook"},
+				"object store":                 {},
+				"egress proxy":                 {"password of the egress proxy"},
+				"proxy of the environment":     {"password of the environment"},
 			})
 		})
 	}

@@ -40,6 +40,7 @@ func TestSizes(t *testing.T) { //nolint:tparallel // each subtest has the memory
 		{"128 tools with schemas of 64 KiB", largeSchemas, 250, 300},
 		{"an output of 8 MiB", largeOutput, 400, 350},
 		{"an input of 30 MiB", largeInput, 800, 600},
+		{"a file of 100 MB", largeFile, 160, 100},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s.starter.forgetPeak(t)

@@ -30,7 +30,7 @@ type rig struct {
 
 var ada = identity.Actor{Organization: "acme", User: "ada", Key: "key_1", Address: "192.0.2.1"}
 
-func newRig(t *testing.T, change ...func(*file.Options)) *rig {
+func newRig(t testing.TB, change ...func(*file.Options)) *rig {
 	t.Helper()
 	r := &rig{data: t.TempDir(), log: &logtest.Buffer{}}
 	r.dir = filepath.Join(r.data, "blobs")
@@ -123,7 +123,7 @@ func (r *rig) sweep(t *testing.T) (removed int) {
 	return removed
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

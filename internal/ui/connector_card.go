@@ -263,7 +263,7 @@ func (c connectorCard) danger(a act) act {
 // send names what the person saw: something else is not to be what they decided about.
 func (c connectorCard) send(text, path string) act {
 	return act{
-		Text: text, Path: c.Path() + path, Post: true, Of: c.Settings.Name, Version: strconv.FormatInt(c.View.Version, 10), Found: stamp(c.Probe.At),
+		Text: text, Path: c.Path() + path, Post: true, Of: c.Settings.Name, Version: strconv.FormatInt(c.Version, 10), Found: stamp(c.Probe.At),
 	}
 }
 

@@ -18,11 +18,16 @@ import (
 func upload(t *testing.T, contentType string, body []byte) (values url.Values, icon []byte, err error) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { values, icon, err = readUpload(w, r) }))
-	resp, postErr := http.Post(server.URL, contentType, bytes.NewReader(body))
-	if postErr == nil {
+	req, reqErr := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, bytes.NewReader(body))
+	if reqErr != nil {
+		t.Fatal(reqErr)
+	}
+	req.Header.Set("Content-Type", contentType)
+	resp, doErr := server.Client().Do(req)
+	if doErr == nil { // who is refused in the middle of a body need not get the answer
 		resp.Body.Close()
 	}
-	server.Close()
+	server.Close() // after which the handler has ended
 	return values, icon, err
 }
 

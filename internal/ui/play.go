@@ -221,6 +221,7 @@ func (u *ui) playCode(r *http.Request, f *playForm) *playCode {
 			f.Model = m.String()
 		}
 	}
+	f.standIn()
 	b, err := f.request(u.api.HasApprovals())
 	if err != nil {
 		return &playCode{Problem: err.Error()}

@@ -160,6 +160,7 @@ func readPlayServer(in url.Values, index int) playServer {
 	s.Label = strings.TrimSpace(in.Get(s.Field("label")))
 	s.URL = strings.TrimSpace(in.Get(s.Field("url")))
 	s.Tools = in.Get(s.Field("tools"))
+	s.Again = in.Get(s.Field("again")) != ""
 	s.Authorization = secret.New(strings.TrimSpace(in.Get(s.Field("authorization"))))
 	return s
 }
@@ -169,7 +170,7 @@ func (s playServer) Field(name string) string { return "server-" + strconv.Itoa(
 
 // empty reports whether nothing was entered for the server, which is then none.
 func (s playServer) empty() bool {
-	return s.Label == "" && s.URL == "" && strings.TrimSpace(s.Tools) == "" && s.Authorization.IsZero()
+	return s.Label == "" && s.URL == "" && !s.Again && strings.TrimSpace(s.Tools) == "" && s.Authorization.IsZero()
 }
 
 // toolNames reads names that are separated by commas or white space.
@@ -196,6 +197,15 @@ func (f *playForm) forgetSecrets() {
 		s := &f.Servers[i]
 		s.Again = s.Again || !s.Authorization.IsZero()
 		s.Authorization = secret.String{}
+	}
+}
+
+// standIn gives the servers whose tokens are not there any more one, for code, which only names it.
+func (f *playForm) standIn() {
+	for i := range f.Servers {
+		if s := &f.Servers[i]; s.Again && s.Authorization.IsZero() {
+			s.Authorization = secret.New("a token")
+		}
 	}
 }
 

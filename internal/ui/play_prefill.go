@@ -72,8 +72,8 @@ func (f *playForm) serverOf(t responses.MCPToolEcho) (note string) {
 	if t.ConnectorID == "" {
 		f.addServer()
 		s := &f.Servers[len(f.Servers)-1]
-		s.Label, s.URL, s.Tools = t.ServerLabel, t.ServerURL, strings.Join(names, ", ")
-		s.Again, s.Partial = true, true
+		s.Label, s.Tools, s.Again = t.ServerLabel, strings.Join(names, ", "), true
+		s.URL, s.Partial = strings.CutSuffix(t.ServerURL, redactedPath)
 		return note
 	}
 	for i := range f.Connectors {
@@ -85,6 +85,9 @@ func (f *playForm) serverOf(t responses.MCPToolEcho) (note string) {
 	}
 	return fmt.Sprintf("The connector behind %q is not there any more, or not yours to use.", t.ServerLabel)
 }
+
+// redactedPath stands in a response for what of an address may be a secret.
+const redactedPath = "/<redacted>"
 
 // approvalOf is the word for a policy of the API; otherwise where it has none.
 func approvalOf(p responses.ApprovalPolicy, otherwise string) string {

@@ -118,7 +118,7 @@ func (b *playRequest) servers(f *playForm, approvals bool) {
 			continue
 		}
 		t := snippet.Object{{Name: "type", Value: "mcp"}, {Name: "server_label", Value: s.Label}, {Name: "server_url", Value: s.URL}}
-		if !s.Authorization.IsZero() || s.Again {
+		if !s.Authorization.IsZero() {
 			env := snippet.EnvName(s.Label, "TOKEN", taken)
 			b.secrets[env] = s.Authorization
 			t = append(t, snippet.Member{Name: "authorization", Value: env})

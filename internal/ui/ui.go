@@ -41,10 +41,23 @@ type ui struct {
 func (u *ui) routes(handle func(pattern string, h starter.PageHandler)) {
 	handle("GET /{$}", u.home)
 	handle("POST /theme", u.setTheme)
+	u.runRoutes(handle)
 	u.connectorsRoutes(handle)
 	u.playRoutes(handle)
 	u.settingsRoutes(handle)
 	u.enterpriseRoutes(handle)
+}
+
+// runRoutes are runs, for all members.
+func (u *ui) runRoutes(handle func(pattern string, h starter.PageHandler)) {
+	handle("GET "+runsPath, u.listRuns)
+	handle("GET "+runsPath+"/{id}", u.showRun)
+	handle("GET "+runsPath+"/{id}/events", u.streamRun)
+	handle("GET "+runsPath+"/{id}/json", u.runJSON)
+	handle("GET "+runsPath+"/{id}/steps/{execution}/{event}/{part}", u.stepContent)
+	handle("POST "+runsPath+"/{id}/cancel", u.cancelRun)
+	handle("GET "+runsPath+"/{id}/delete", u.confirmDeletion)
+	handle("POST "+runsPath+"/{id}/delete", u.deleteRun)
 }
 
 // settingsRoutes are what a person sees of what is theirs.
