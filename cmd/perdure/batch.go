@@ -25,10 +25,8 @@ a line, with a custom_id by which its result is found, and the body of a request
 
   {"custom_id": "first", "method": "POST", "url": "/v1/responses", "body": {"input": "Hello"}}`,
 		Example: "  perdure batch run requests.jsonl -o results.jsonl\n  perdure batch list\n  perdure batch watch batch_…\n  perdure batch retry batch_…",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBatchRun(), newBatchList(), newBatchGet(), newBatchWatch(),
+	group(cmd, newBatchRun(), newBatchList(), newBatchGet(), newBatchWatch(),
 		batchAction("cancel", "End batches; results that are there stay"),
 		batchAction("pause", "Begin no further request of batches"),
 		batchAction("resume", "Go on with batches that were paused"),

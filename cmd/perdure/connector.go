@@ -24,10 +24,8 @@ name. What each setting means is in docs/connectors.md.`,
   perdure connector add GitHub https://api.githubcopilot.com/mcp/ --token env:GITHUB_TOKEN --yes --enable
   perdure connector authorize notion
   perdure run "Who are our largest customers?" --connector "Acme CRM"`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConnectorList(), newConnectorGet(), newConnectorAdd(), newConnectorUpdate(), newConnectorRemove(), newConnectorAuthorize(),
+	group(cmd, newConnectorList(), newConnectorGet(), newConnectorAdd(), newConnectorUpdate(), newConnectorRemove(), newConnectorAuthorize(),
 		connectorAction("enable", "Let runs use a connector"),
 		connectorAction("disable", "End every use of a connector"),
 		connectorAction("share", "Let all members use an organization's connector"),

@@ -24,10 +24,8 @@ func newResponses() *cobra.Command {
 		Aliases: []string{"response"},
 		Short:   "List, show, watch, cancel and delete responses",
 		Example: "  perdure responses list --status in_progress\n  perdure responses watch resp_…\n  perdure responses cancel resp_…",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newResponsesList(), newResponsesGet(), newResponsesWatch(), newResponsesCancel(), newResponsesDelete())
+	group(cmd, newResponsesList(), newResponsesGet(), newResponsesWatch(), newResponsesCancel(), newResponsesDelete())
 	bindAPIs(cmd)
 	return cmd
 }
