@@ -100,7 +100,10 @@ func (s *session) showBatch(b apiclient.Batch) error {
 	table := newTable(s.out, b.ID+"\t"+batchState(b))
 	rows := [][2]string{
 		{"requests", fmt.Sprintf("%s of %s done, %s of them failed", grouped(b.Done()), grouped(b.Counts.Total), grouped(b.Counts.Failed))},
-		{"created", ago(b.CreatedAt)}, {"input file", b.InputFileID}, {"output file", valueOf(b.OutputFileID)}, {"error file", valueOf(b.ErrorFileID)},
+		{"created", ago(b.CreatedAt)},
+		{"input file", b.InputFileID},
+		{"output file", valueOf(b.OutputFileID)},
+		{"error file", valueOf(b.ErrorFileID)},
 		{"retry of", valueOf(b.RetryOf)},
 	}
 	if p := b.Progress; p != nil && !b.Ended() {

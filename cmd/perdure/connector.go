@@ -33,6 +33,7 @@ name. What each setting means is in docs/connectors.md.`,
 		connectorAction("disconnect", "End the authorization of a connector, here and at its authorization server"),
 		connectorAction("probe", "Look at a connector's server now"),
 		connectorAction("review", "Count the tools that the last look has found as seen"),
+		connectorAction("vet", "Note, as an admin, that you have looked at a member's connector"),
 		connectorAction("unrestrict", "Take a restriction back"),
 		newConnectorRestrict())
 	bindAPIs(cmd)
@@ -214,7 +215,12 @@ func (s *session) showConnector(c savedConnector) error {
 	}
 	table := newTable(s.out, "")
 	for _, row := range [][2]string{
-		{"URL", c.URL}, {"Description", c.Description}, {"Transport", c.Transport}, {"Authentication", c.Auth.Type}, {"Scope", c.Scope}, {"Owner", c.Owner},
+		{"URL", c.URL},
+		{"Description", c.Description},
+		{"Transport", c.Transport},
+		{"Authentication", c.Auth.Type},
+		{"Scope", c.Scope},
+		{"Owner", c.Owner},
 		{"You may", strings.Join(c.May, ", ")},
 	} {
 		if row[1] != "" {

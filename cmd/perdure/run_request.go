@@ -48,7 +48,7 @@ func (o *runOptions) bind(cmd *cobra.Command) {
 	f.StringVar(&o.conversation, "conversation", "", "`ID` of a conversation to go on with and to add to")
 	f.IntVar(&o.maxSteps, "max-steps", 0, "largest `NUMBER` of model turns (default: the server's)")
 	f.IntVar(&o.maxTokens, "max-output-tokens", 0, "largest `NUMBER` of tokens of the answer")
-	f.StringVar(&o.effort, "effort", "", "how much the model should think: none, minimal, low, medium, high or xhigh")
+	f.StringVar(&o.effort, "effort", "", "how much the model should think, `EFFORT`: none, minimal, low, medium, high or xhigh")
 	f.StringToStringVar(&o.metadata, "metadata", nil, "`KEY=VALUE` to keep with the response; may be repeated")
 	f.StringArrayVar(&o.mcp, "mcp", nil, "`LABEL=URL` of an MCP server whose tools the model may call; may be repeated")
 	f.StringArrayVar(&o.connectors, "connector", nil, "`NAME` or ID of a saved connector, or LABEL=NAME; may be repeated")

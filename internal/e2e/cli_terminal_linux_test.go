@@ -106,7 +106,7 @@ func TestCLIBatchOnTerminal(t *testing.T) {
 	c.await(c.stdout, "\x1b\\[31m✗\x1b\\[0m c2: ")
 	close(counting.release)
 	shown, _ := c.want(4)
-	if !regexp.MustCompile("\\d/s · ").MatchString(shown) || !strings.Contains(shown, "12 of 12 · 1 failed · completed · batch_") {
+	if !regexp.MustCompile(`\d/s · `).MatchString(shown) || !strings.Contains(shown, "12 of 12 · 1 failed · completed · batch_") {
 		t.Errorf("it shows %q", shown)
 	}
 	// What remains is not the bar.
