@@ -217,6 +217,7 @@ is that of "perdure batch run".`,
 	cmd.RunE = withAPI(func(s *session, args []string) error {
 		v := newBatchView(s)
 		defer v.close()
+		s.pausing = v.pausing
 		for {
 			b, err := s.Batch(s.ctx(), args[0])
 			if err != nil {
