@@ -15,9 +15,9 @@ import (
 
 // hostileText wants to be more than text: an element, a script, the end of what stands around it, the direction of all that follows, a
 // command for a terminal, nothing that can be seen.
-const hostileText = `"'></pre></details><img src=x onerror="window.pwned=1" class="injected"><script>window.pwned=1</script>` +
+const hostileText = "\u202egnp.exe" + `"'></pre></details><img src=x onerror="window.pwned=1" class="injected"><script>window.pwned=1</script>` +
 	`<svg onload="window.pwned=1"><style>*{display:none}</style>{{.Secret}}${1+1}</textarea></title><base href="https://evil.example/">` +
-	"\u202egnp.exe\u2066\u2067 \u061c \u200b\ufeff \x1b[31m\x07\x7f \u0085\u2028end-of-hostile-text"
+	"\u2066\u2067 \u061c \u200b\ufeff \x1b[31m\x07\x7f \u0085\u2028end-of-hostile-text"
 
 // harmless is an expression: a page shows the hostile text, and nothing came of it.
 const harmless = `(() => {
@@ -35,7 +35,8 @@ const harmless = `(() => {
 			continue
 		}
 		for (const a of n.attributes) {
-			if (odd.test(a.value)) out.push('raw characters in the attribute ' + a.name + ' of ' + n.outerHTML.slice(0, 80))
+			// What a person writes into a field is theirs.
+			if (odd.test(a.value) && !(n.localName === 'input' && a.name === 'value')) out.push('raw characters in the attribute ' + a.name + ' of ' + n.outerHTML.slice(0, 80))
 			if (a.name.startsWith('on')) out.push('the attribute ' + a.name)
 		}
 	}
