@@ -135,6 +135,25 @@ func TestDraftOf(t *testing.T) {
 	}
 }
 
+func TestToolChoices(t *testing.T) {
+	t.Parallel()
+	probe := connector.Probe{Tools: []connector.Tool{{Name: "a"}, {Name: "b"}}}
+	for _, tt := range []struct {
+		fields  string
+		allowed []string // before
+		want    []toolChoice
+	}{
+		{"name=x", []string{"b"}, []toolChoice{{"a", false, false}, {"b", true, false}}}, // a form without the field
+		{"tools=all\ntool=a", []string{"b"}, []toolChoice{{"a", true, false}, {"b", true, false}}},
+		{"tools=some\ntool=a\ntool=gone", nil, []toolChoice{{"a", true, false}, {"b", false, false}, {"gone", true, true}}},
+	} {
+		d := draftOf(parse(t, tt.fields), connector.Settings{AllowedTools: tt.allowed}, nil)
+		if diff := cmp.Diff(tt.want, toolChoices(d.Settings, probe)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.fields, diff)
+		}
+	}
+}
+
 // An empty field of a secret keeps what is stored, and browsers have line breaks of their own.
 func TestDraftOfLittle(t *testing.T) {
 	t.Parallel()

@@ -33,6 +33,7 @@ func (u *ui) emptyForm(s section) connectorForm {
 func (u *ui) formOf(s section, v connection.View) connectorForm {
 	f := u.emptyForm(s)
 	f.ID, f.Settings, f.stored, f.Icon, f.Version = v.ID, v.Settings, v.Stored, iconPath(v.Connector), v.Version
+	f.Tools = toolChoices(v.Settings, v.Probe)
 	return f
 }
 
@@ -126,7 +127,12 @@ func (u *ui) updateConnector(s section) starter.PageHandler {
 			return u.showForm(w, r, who, http.StatusConflict, f)
 		}
 		by, draft := u.api.Caller(r, who), draftOf(values, v.Settings, icon)
-		changed, err := u.api.Connections.Update(r.Context(), by, v.ID, draft)
+		var changed connection.View
+		if values.Get("tools") == someTools && len(draft.Settings.AllowedTools) == 0 {
+			err = connector.Invalid{{Param: "allowed_tools", Message: "is empty: choose some, or offer all"}}
+		} else {
+			changed, err = u.api.Connections.Update(r.Context(), by, v.ID, draft)
+		}
 		if err == nil && len(icon) == 0 && values.Has("icon.remove") && v.Icon != "" {
 			changed, err = u.api.Connections.SetIcon(r.Context(), by, v.ID, nil)
 		}
@@ -137,7 +143,7 @@ func (u *ui) updateConnector(s section) starter.PageHandler {
 		}
 		if wrong != nil {
 			f := u.formOf(s, v)
-			f.Settings = draft.Settings
+			f.Settings, f.Tools = draft.Settings, toolChoices(draft.Settings, v.Probe)
 			f.refuse(wrong)
 			return u.showForm(w, r, who, http.StatusUnprocessableEntity, f)
 		}

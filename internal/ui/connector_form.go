@@ -16,6 +16,7 @@ type connectorForm struct {
 	Icon     string // the path of the icon that is there
 	Redirect string // the OAuth redirect URL
 	Version  int64  // of the connector that the form shows
+	Tools    []toolChoice
 	Problems []problem
 
 	stored []connector.SecretName
@@ -102,7 +103,7 @@ var inputs = map[string]field{
 var choices = map[string]string{
 	"transport": "Transport", "auth.type": "Authentication", "network.type": "Network access", "acknowledged": "Acknowledgement",
 	"auth.oauth.grants": "Who authorizes", "auth.oauth.client_auth": "Client authentication", "auth.oauth.endpoints": "Endpoints",
-	"headers": "Headers",
+	"headers": "Headers", "allowed_tools": "Choice of tools",
 }
 
 // Input returns a field with what it holds.
@@ -207,6 +208,29 @@ func (f connectorForm) Headers() []header {
 	return rows
 }
 
+// toolChoice is a tool that the model may be offered.
+type toolChoice struct {
+	Name    string
+	Offered bool
+	Gone    bool // the server does not have it any more
+}
+
+// toolChoices are the tools of the server, and those that were chosen and are gone.
+func toolChoices(s connector.Settings, probe connector.Probe) []toolChoice {
+	var all []toolChoice
+	known := map[string]bool{}
+	for _, tool := range probe.Tools {
+		known[tool.Name] = true
+		all = append(all, toolChoice{Name: tool.Name, Offered: s.OffersTool(tool.Name)})
+	}
+	for _, name := range s.AllowedTools {
+		if !known[name] {
+			all = append(all, toolChoice{Name: name, Offered: true, Gone: true})
+		}
+	}
+	return all
+}
+
 // refuse fills in what is wrong with the form.
 func (f *connectorForm) refuse(wrong connector.Invalid) {
 	f.wrong = wrong
@@ -219,6 +243,9 @@ func (f *connectorForm) refuse(wrong connector.Invalid) {
 func (f connectorForm) place(param string) string {
 	_, typed := inputs[param]
 	_, chosen := choices[param]
+	if param == "allowed_tools" && len(f.Tools) == 0 {
+		return "" // they can be chosen once it is known which there are
+	}
 	if typed || chosen {
 		return fieldID(param)
 	}
