@@ -135,20 +135,24 @@ func TestDraftOf(t *testing.T) {
 	}
 }
 
-func TestToolChoices(t *testing.T) {
+func TestOffer(t *testing.T) {
 	t.Parallel()
 	probe := connector.Probe{Tools: []connector.Tool{{Name: "a"}, {Name: "b"}}}
 	for _, tt := range []struct {
 		fields  string
 		allowed []string // before
+		some    bool
 		want    []toolChoice
 	}{
-		{"name=x", []string{"b"}, []toolChoice{{"a", false, false}, {"b", true, false}}}, // a form without the field
-		{"tools=all\ntool=a", []string{"b"}, []toolChoice{{"a", true, false}, {"b", true, false}}},
-		{"tools=some\ntool=a\ntool=gone", nil, []toolChoice{{"a", true, false}, {"b", false, false}, {"gone", true, true}}},
+		{"name=x", []string{"b"}, true, []toolChoice{{"a", false, false}, {"b", true, false}}}, // a form without the field
+		{"tools=all\ntool=a", []string{"b"}, false, []toolChoice{{"a", true, false}, {"b", true, false}}},
+		{"tools=some", []string{"b"}, true, []toolChoice{{"a", false, false}, {"b", false, false}}},
+		{"tools=some\ntool=a\ntool=gone", nil, true, []toolChoice{{"a", true, false}, {"b", false, false}, {"gone", true, true}}},
 	} {
-		d := draftOf(parse(t, tt.fields), connector.Settings{AllowedTools: tt.allowed}, nil)
-		if diff := cmp.Diff(tt.want, toolChoices(d.Settings, probe)); diff != "" {
+		var form connectorForm
+		form.Settings = draftOf(parse(t, tt.fields), connector.Settings{AllowedTools: tt.allowed}, nil).Settings
+		form.offer(probe, tt.some)
+		if diff := cmp.Diff(tt.want, form.Tools); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.fields, diff)
 		}
 	}
