@@ -34,6 +34,18 @@ const (
 )
 
 var shots = []shot{
+	{name: "playground", path: "/playground?example=0", narrow: true, before: func(t *testing.T, v *visitor) {
+		t.Helper()
+		v.do(t, "run the example", chromedp.Click(chromedp.CSS("#run")),
+			discard(chromedp.Poll[bool](`document.querySelector(".run-message")?.textContent.includes("demo model") && !document.getElementById("run").disabled`)))
+	}},
+	{name: "connectors", path: "/settings/connectors", narrow: true},
+	{name: "connector", path: "/settings/connectors/{deepwiki}"},
+	{name: "connector-new", path: "/settings/connectors", before: func(t *testing.T, v *visitor) {
+		t.Helper()
+		v.do(t, "open the dialog", chromedp.Click(chromedp.CSS("a[data-sheet]")), chromedp.WaitVisible(chromedp.CSS("dialog [name=url]")))
+	}},
+	{name: "connectors-permissions", path: "/enterprise/connectors"},
 	{name: "api-keys", path: "/settings/keys?all=1", narrow: true},
 	{name: "api-key-new", path: "/settings/keys/new"},
 	{name: "account", path: "/settings/account"},
