@@ -43,6 +43,7 @@ func (u *ui) routes(handle func(pattern string, h starter.PageHandler)) {
 	handle("POST /theme", u.setTheme)
 	u.connectorsRoutes(handle)
 	u.playRoutes(handle)
+	u.batchRoutes(handle)
 	u.settingsRoutes(handle)
 	u.enterpriseRoutes(handle)
 }
