@@ -38,6 +38,12 @@ var auditWords = map[string]string{
 	store.ActConnectorDelete:     "removed the connector {it}",
 	store.ActGrantCreate:         "authorized the connector {it} for {for}",
 	store.ActGrantDelete:         "withdrew the authorization of the connector {it} for {for}",
+	store.ActBatchCreate:         "started the batch {it}",
+	store.ActBatchPause:          "paused the batch {it}",
+	store.ActBatchResume:         "let the batch {it} go on",
+	store.ActBatchCancel:         "cancelled the batch {it}",
+	store.ActFileCreate:          "uploaded the file {filename}",
+	store.ActFileDelete:          "deleted the file {filename}",
 }
 
 // detailWords say a detail as a person would.
