@@ -34,6 +34,18 @@ var pageCases = []pageCase{
 	{route: "GET /rest/connections/callback", path: "/rest/connections/oauth_callback?state=x", as: []person{acmeMember}, status: http.StatusBadRequest, heading: "Authorization failed"},
 	{route: "GET /", path: "/no/such/page", as: []person{stranger, acmeAdmin}, status: http.StatusNotFound, heading: "Not found"},
 
+	// Batches.
+	{route: "GET /batches", path: "/batches", heading: "Batches"},
+	{route: "GET /batches", path: "/batches?after={completed batch}", as: acme, heading: "Batches"},
+	{route: "GET /batches", path: "/batches?after=batch_none", as: []person{acmeMember}, status: http.StatusBadRequest},
+	{route: "GET /batches/new", path: "/batches/new", heading: "New batch"},
+	{route: "GET /batches/{id}", path: "/batches/{completed batch}", as: acme, heading: "nightly <b>büro<i>.jsonl"},
+	{route: "GET /batches/{id}", path: "/batches/{running batch}", as: acme, heading: "slow.jsonl"},
+	{route: "GET /batches/{id}", path: "/batches/{completed batch}", as: []person{emptyAdmin}, status: http.StatusNotFound, heading: "Not found"},
+	{route: "GET /batches/{id}/failed", path: "/batches/{completed batch}/failed", as: acme, heading: "Failed lines"},
+	{route: "GET /batches/{id}/failed", path: "/batches/{completed batch}/failed?from=1000", as: []person{acmeMember}, heading: "Failed lines"},
+	{route: "GET /batches/{id}/failed", path: "/batches/{completed batch}/failed", as: []person{emptyMember}, status: http.StatusNotFound, heading: "Not found"},
+
 	// Account settings.
 	{route: "GET /settings/account", path: "/settings/account"},
 	{route: "GET /settings/keys", path: "/settings/keys"},
@@ -81,5 +93,8 @@ var pageCases = []pageCase{
 
 // notPages are routes that people do not look at, with what they are.
 var notPages = map[string]string{
-	"GET /{$}": "leads to another page",
+	"GET /{$}":                 "leads to another page",
+	"GET /batches/{id}/input":  "is a file",
+	"GET /batches/{id}/output": "is a file",
+	"GET /batches/{id}/errors": "is a file",
 }
