@@ -40,13 +40,15 @@ func measureBatch(ctx context.Context, args []string) error {
 	}
 	defer p.close()
 	for _, children := range []barePlan{{"do nothing", 0}, {"make two steps that do nothing", 2}} {
+		before := p.used()[0]
 		rate, err := p.runBare(ctx, *bare, *concurrency, children.steps)
 		if err != nil {
 			return fmt.Errorf("bare children: %w", err)
 		}
-		fmt.Printf("bare children that %s: %d, %d at a time: %.1f per second\n", children.name, *bare, *concurrency, rate)
+		fmt.Printf("bare children that %s: %d, %d at a time: %.1f per second, %.1f ms of the Temporal server's processor for each\n",
+			children.name, *bare, *concurrency, rate, (p.used()[0]-before).Seconds()*1000/float64(*bare))
 	}
-	return p.runBatch(ctx, *lines, *every)
+	return p.runBatch(ctx, *lines, *concurrency, *every)
 }
 
 type barePlan struct {
@@ -67,7 +69,7 @@ type shownBatch struct {
 	}
 }
 
-func (p *processes) runBatch(ctx context.Context, lines int, every time.Duration) error {
+func (p *processes) runBatch(ctx context.Context, lines, concurrency int, every time.Duration) error {
 	began := time.Now()
 	fileID, size, err := p.upload(ctx, lines)
 	if err != nil {
@@ -104,7 +106,7 @@ func (p *processes) runBatch(ctx context.Context, lines int, every time.Duration
 	if err := p.checkOutput(ctx, b.OutputFileID, lines); err != nil {
 		return err
 	}
-	fmt.Printf("perdure: %d lines in %v: %.1f per second\n", lines, took.Round(time.Millisecond), float64(lines)/took.Seconds())
+	fmt.Printf("perdure: %d lines, %d at a time, in %v: %.1f per second\n", lines, concurrency, took.Round(time.Millisecond), float64(lines)/took.Seconds())
 	fmt.Printf("peak memory: %s\n", p.memory())
 	for i, used := range p.used() {
 		fmt.Printf("processor of the %s: %.2f cores, %.1f ms for each line\n", p.all[i].name, (used-before[i]).Seconds()/took.Seconds(),
