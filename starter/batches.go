@@ -48,7 +48,7 @@ func (s *Starter) createBatch(w http.ResponseWriter, r *http.Request, who identi
 	}
 	b := given.batch(who, key)
 	b.Fingerprint = fingerprint(key, body)
-	if err := s.checkInputFile(r.Context(), who, b.InputFile); err != nil {
+	if err = s.checkInputFile(r.Context(), who, b.InputFile); err != nil {
 		b, err = s.repeatedBatch(r, who, b, err)
 	} else {
 		b, err = s.beginBatch(w, r, who, b)

@@ -101,6 +101,7 @@ type batchRun struct {
 	next, ended, collected, parts int
 	running                       map[int]*line
 	starting                      int // lines of which Temporal has not said yet that they run
+	strayed                       int // lines under way that are strays
 	progress                      batch.Progress
 	seen                          BatchSeen
 

@@ -58,8 +58,11 @@ func (b *batchRun) carryOn(ctx workflow.Context) error {
 		}
 		b.obey(ctx, c)
 	}
-	for _, l := range b.running { //nolint:workflowcheck // in any order
-		l.stray = true
+	for number := b.ended + 1; number < b.next; number++ {
+		if l := b.running[number]; l != nil && !l.stray {
+			l.stray = true
+			b.strayed++
+		}
 	}
 	in := b.in
 	in.Carried = &BatchCarried{
@@ -82,6 +85,7 @@ func (b *batchRun) resume(c *BatchCarried) {
 	for _, number := range c.Running {
 		// What an earlier epoch has to say about the window was said, or is lost.
 		b.running[number] = &line{epoch: -1, stray: true}
+		b.strayed++
 	}
 	for b.ended+1 < b.next && b.running[b.ended+1] == nil {
 		b.ended++

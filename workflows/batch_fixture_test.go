@@ -38,7 +38,6 @@ type hall struct {
 	awaited    [][]int
 	endsOf     func(lines []int) []EndedLine // of lines of an earlier execution
 	collectErr error
-	windows    []int // at each end of a line
 }
 
 func newHall(t *testing.T, lines int) *hall {

@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"errors"
-	"slices"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -35,6 +34,7 @@ func (b *batchRun) run(ctx workflow.Context, number int) {
 	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
 		// An operator has reset this workflow. The line goes on, or has ended, and does not run again.
 		b.running[number].stray = true
+		b.strayed++
 		return
 	}
 	// Of what the line came to, the workflow needs no more.
@@ -59,7 +59,11 @@ func throttled(err error) int {
 
 // lineEnded takes note of a line that has ended, whatever it came to: that is for the collector to see.
 func (b *batchRun) lineEnded(ctx workflow.Context, number, throttled int, failed bool) {
-	b.window.ended(b.running[number].epoch, throttled > 0)
+	l := b.running[number]
+	b.window.ended(l.epoch, throttled > 0)
+	if l.stray {
+		b.strayed--
+	}
 	delete(b.running, number)
 	for b.ended+1 < b.next && b.running[b.ended+1] == nil {
 		b.ended++
@@ -95,19 +99,18 @@ const PriorityBatch = 5
 // strays are the lines whose ends this execution has to ask for, in order.
 func (b *batchRun) strays() []int {
 	var numbers []int
-	for number, l := range b.running { //nolint:workflowcheck // they are sorted
-		if l.stray {
+	for number := b.ended + 1; number < b.next && len(numbers) < b.strayed; number++ {
+		if l := b.running[number]; l != nil && l.stray {
 			numbers = append(numbers, number)
 		}
 	}
-	slices.Sort(numbers)
 	return numbers
 }
 
 // awaitStrays asks for the ends of lines that an earlier execution has begun, until there are none.
 func (b *batchRun) awaitStrays(ctx workflow.Context) {
-	var strays []int
-	for b.await(ctx, func() bool { strays = b.strays(); return len(strays) > 0 }) {
+	for b.await(ctx, func() bool { return b.strayed > 0 }) {
+		strays := b.strays()
 		var some BatchAwaitResult
 		err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, awaitOptions(strays)), BatchAwaitName,
 			BatchAwaitInput{BatchID: b.in.BatchID, Lines: strays}).Get(ctx, &some)

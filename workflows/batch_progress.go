@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -69,23 +68,22 @@ func (p BatchProgress) text() string {
 	case p.Paused:
 		doing = "paused"
 	}
-	var t strings.Builder
-	fmt.Fprintf(&t, "**%s**\n\n%d of %d lines are in the files: %d completed, %d failed", doing, p.Progress.Done(), p.Progress.Total,
+	text := fmt.Sprintf("**%s**\n\n%d of %d lines are in the files: %d completed, %d failed", doing, p.Progress.Done(), p.Progress.Total,
 		p.Progress.Completed, p.Progress.Failed)
-	fmt.Fprintf(&t, "\n\n%d lines run, at most %d (the batch wants %d, its organization has %d for it)", p.Running, p.Window, p.Concurrency, p.Share)
+	text += fmt.Sprintf("\n\n%d lines run, at most %d (the batch wants %d, its organization has %d for it)", p.Running, p.Window, p.Concurrency, p.Share)
 	if p.Throttled > 0 {
-		fmt.Fprintf(&t, " · providers have refused %d turns because there were too many", p.Throttled)
+		text += fmt.Sprintf(" · providers have refused %d turns because there were too many", p.Throttled)
 	}
 	if p.Rate > 0 {
-		fmt.Fprintf(&t, "\n\n%.1f lines per second", p.Rate)
+		text += fmt.Sprintf("\n\n%.1f lines per second", p.Rate)
 		if p.Left > 0 {
-			fmt.Fprintf(&t, " · %v left", p.Left)
+			text += fmt.Sprintf(" · %v left", p.Left)
 		}
 	}
 	if p.Executions > 0 {
-		fmt.Fprintf(&t, "\n\nwent on from %d earlier executions, whose histories were full", p.Executions)
+		text += fmt.Sprintf("\n\nwent on from %d earlier executions, whose histories were full", p.Executions)
 	}
-	return t.String()
+	return text
 }
 
 // Summary says in a line what a batch is.

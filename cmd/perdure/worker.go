@@ -55,6 +55,10 @@ func runWorker(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	defer closeConnections()
+	if connections == nil {
+		logger.Warn("this worker has no database: it fails every batch and every saved connector that comes its way, to be tried by another; " +
+			"set database.url or data.dir as for the starters")
+	}
 	steps, closeSteps, err := newActivities(c, log, blobs, sealer, catalog, connections, logger)
 	if err != nil {
 		return err

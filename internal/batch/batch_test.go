@@ -66,7 +66,8 @@ func TestIDs(t *testing.T) {
 	if len(seen) != 3*199 {
 		t.Errorf("%d IDs, want %d", len(seen), 3*199)
 	}
-	if batch.NewID("acme", "ann", "k") != batch.NewID("acme", "ann", "k") || batch.NewID("acme", "ann", "k") == batch.NewID("acme", "bob", "k") {
+	first, again := batch.NewID("acme", "ann", "k"), batch.NewID("acme", "ann", "k")
+	if first != again || first == batch.NewID("acme", "bob", "k") {
 		t.Error("an Idempotency-Key does not name one batch")
 	}
 	for _, id := range []string{batch.NewID("acme", "ann", ""), batch.NewID("acme", "ann", "k")} {
