@@ -155,7 +155,7 @@ func (k *Intake) bodyOf(ctx context.Context, r contract.Request) ([]byte, error)
 	body := []byte(r.Body)
 	if r.Line != nil {
 		if k.Line == nil {
-			return nil, responses.Invalid("request.line", "this worker keeps no files: its operator has to set database.url or data.dir")
+			return nil, errNoDatabase // which is no fault of the request's: it is tried again
 		}
 		var err error
 		if body, err = k.Line(ctx, r.Organization, r.Line.File, r.Line.Number); err != nil {
