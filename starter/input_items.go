@@ -69,17 +69,24 @@ func (s *Starter) input(ctx context.Context, id string) (in workflows.ResponseIn
 		if err != nil {
 			return in, err
 		}
-		if event.GetEventType() != enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED {
+		result := event.GetMarkerRecordedEventAttributes().GetDetails()[markerResult]
+		if event.GetMarkerRecordedEventAttributes().GetMarkerName() != localActivityMarker || result == nil { // an attempt that failed has none
 			continue
 		}
 		var accepted workflows.Accepted
-		if err := s.decodeFetched(ctx, id, event.GetActivityTaskCompletedEventAttributes().GetResult(), &accepted); err != nil {
+		if err := s.decodeFetched(ctx, id, result, &accepted); err != nil {
 			return in, err
 		}
 		in = accepted.Input
 	}
 	return in, nil
 }
+
+// How the SDK records what a local activity came to. A run that began with a request has one: the step that accepts it.
+const (
+	localActivityMarker = "LocalActivity"
+	markerResult        = "result"
+)
 
 // decodeFetched decodes the only value of payloads in a workflow's history.
 func (s *Starter) decodeFetched(ctx context.Context, id string, payloads *commonpb.Payloads, out any) error {
