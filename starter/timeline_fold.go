@@ -99,6 +99,8 @@ func (f *fold) add(e historyEvent) {
 		enumspb.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED, enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
 		enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED, enumspb.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED:
 		f.others(e)
+	case enumspb.EVENT_TYPE_MARKER_RECORDED:
+		f.marker(e)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
 		f.started(e)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
@@ -122,7 +124,23 @@ func (f *fold) started(e historyEvent) {
 // stepKinds has the activities that are steps.
 var stepKinds = map[string]StepKind{
 	activities.DiscoverName: StepDiscovery, activities.ModelTurnName: StepTurn, activities.MCPCallName: StepCall,
-	workflows.AcceptName: StepRequest, workflows.RenderName: StepRender,
+	workflows.RenderName: StepRender,
+}
+
+// marker takes in the only local activity: the step that makes a run of a request.
+func (f *fold) marker(e historyEvent) {
+	a := e.GetMarkerRecordedEventAttributes()
+	if a.GetMarkerName() != localActivityMarker {
+		return
+	}
+	state := StepDone
+	if a.GetFailure() != nil {
+		state = StepFailed
+	}
+	s := f.moment(e, StepRequest, state)
+	if f.keeps(len(f.steps) - 1) {
+		s.raw.result, s.raw.failure = a.GetDetails()[markerResult], a.GetFailure()
+	}
 }
 
 func (f *fold) scheduled(e historyEvent) {

@@ -72,6 +72,17 @@ func TestTimelineOfHistories(t *testing.T) {
 			conversation done
 			webhook done
 			end done completed`,
+		"requested/answered.json": `accepted done
+			request done
+			discovery done a (1 tools)
+			turn done openai/gpt-5.5
+			call done a t [{}] [ok]
+			turn done openai/gpt-5.5 [done]
+			render done
+			end done completed`,
+		"requested/refused.json": `accepted done
+			request failed must be between 0 and 2
+			end failed failed must be between 0 and 2`,
 		"histories/discovery_failed.json": `accepted done
 			discovery failed a MCP server "a" could not be initialized (stage auth): it answered HTTP 401 Unauthorized
 			end failed failed MCP server "a" could not be initialized (stage auth): it answered HTTP 401 Unauthorized`,
