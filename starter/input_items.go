@@ -43,6 +43,9 @@ func (s *Starter) listInputItems(w http.ResponseWriter, r *http.Request, who ide
 	return s.writeValue(w, r, page)
 }
 
+// localActivity is what the SDK calls the markers of local steps. Histories have it, so it never changes.
+const localActivity = "LocalActivity"
+
 // inputItems reads the items from the run's own input.
 func (s *Starter) inputItems(ctx context.Context, id string) ([]responses.Item, error) {
 	in, err := s.input(ctx, id)
@@ -69,11 +72,14 @@ func (s *Starter) input(ctx context.Context, id string) (in workflows.ResponseIn
 		if err != nil {
 			return in, err
 		}
-		if event.GetEventType() != enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED {
+		// The first step is a local one, whose result is in a marker. Of an attempt that failed there is none.
+		marker := event.GetMarkerRecordedEventAttributes()
+		result, ok := marker.GetDetails()["result"]
+		if marker.GetMarkerName() != localActivity || !ok {
 			continue
 		}
 		var accepted workflows.Accepted
-		if err := s.decodeFetched(ctx, id, event.GetActivityTaskCompletedEventAttributes().GetResult(), &accepted); err != nil {
+		if err := s.decodeFetched(ctx, id, result, &accepted); err != nil {
 			return in, err
 		}
 		in = accepted.Input
