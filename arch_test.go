@@ -68,8 +68,8 @@ var allowed = map[string][]string{
 	"internal/snippet":     {},
 	"internal/temporaldev": {},
 	"internal/ui": {
-		"starter", "internal/connection", "internal/connector", "internal/identity", "internal/page", "internal/responses", "internal/secret",
-		"internal/snippet", "internal/store",
+		"starter", "internal/batch", "internal/connection", "internal/connector", "internal/file", "internal/identity", "internal/page",
+		"internal/responses", "internal/secret", "internal/snippet", "internal/store",
 	},
 	"internal/terminal": {},
 

@@ -50,20 +50,25 @@ func decodeBatch(body []byte, l BatchLimits) (givenBatch, error) {
 	if err := responses.DecodeStrict(body, &g); err != nil {
 		return g, err
 	}
+	return g, g.checkAll(l)
+}
+
+// checkAll checks what is said of a batch that is no retry.
+func (g *givenBatch) checkAll(l BatchLimits) error {
 	switch {
 	case g.InputFileID == "":
-		return g, responses.Invalid("input_file_id", "is missing: upload a file with the purpose batch first")
+		return responses.Invalid("input_file_id", "is missing: upload a file with the purpose batch first")
 	case !file.IsID(g.InputFileID):
-		return g, responses.Invalid("input_file_id", "there is no file '%s'", clip(g.InputFileID))
+		return responses.Invalid("input_file_id", "there is no file '%s'", clip(g.InputFileID))
 	case g.Endpoint != batch.Endpoint:
-		return g, responses.Invalid("endpoint", "must be %s, not '%s'", batch.Endpoint, clip(g.Endpoint))
+		return responses.Invalid("endpoint", "must be %s, not '%s'", batch.Endpoint, clip(g.Endpoint))
 	case g.OutputExpiresAfter != nil && g.OutputExpiresAfter.Anchor != "created_at":
-		return g, responses.Invalid("output_expires_after.anchor", "must be created_at")
+		return responses.Invalid("output_expires_after.anchor", "must be created_at")
 	}
 	if e := g.OutputExpiresAfter; e != nil && (e.Seconds < int64(minOutputAge/time.Second) || e.Seconds > int64(maxOutputAge/time.Second)) {
-		return g, responses.Invalid("output_expires_after.seconds", "must be %d to %d", minOutputAge/time.Second, maxOutputAge/time.Second)
+		return responses.Invalid("output_expires_after.seconds", "must be %d to %d", minOutputAge/time.Second, maxOutputAge/time.Second)
 	}
-	return g, g.check(l)
+	return g.check(l)
 }
 
 // decodeRetry reads the body of a retry, which may be empty. What it does not say is as it was in the batch before.

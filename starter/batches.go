@@ -49,59 +49,66 @@ func (s *Starter) createBatch(w http.ResponseWriter, r *http.Request, who identi
 	b := given.batch(who, key)
 	b.Fingerprint = fingerprint(key, body)
 	if err := s.checkInputFile(r.Context(), who, b.InputFile); err != nil {
-		return s.repeatedBatch(w, r, who, b, err)
+		b, err = s.repeatedBatch(r, who, b, err)
+	} else {
+		b, err = s.beginBatch(w, r, who, b)
 	}
-	return s.beginBatch(w, r, who, b)
+	return s.answerBatch(w, r, &b, err)
+}
+
+// answerBatch answers with a batch that was made or changed.
+func (s *Starter) answerBatch(w http.ResponseWriter, r *http.Request, b *batch.Batch, err error) error {
+	if err != nil {
+		return err
+	}
+	return s.writeValue(w, r, showBatch(b, nil))
 }
 
 // beginBatch stores a new batch and begins it. First the row, then the workflow, under an ID that is the row's: whoever repeats the request
 // with its key, or looks at the batch, begins what a starter that died in between has left.
-func (s *Starter) beginBatch(w http.ResponseWriter, r *http.Request, who identity.Principal, b batch.Batch) error {
+func (s *Starter) beginBatch(w http.ResponseWriter, r *http.Request, who identity.Principal, b batch.Batch) (batch.Batch, error) {
 	ctx := r.Context()
 	err := s.Store.AddBatch(ctx, actor(r, who), b, s.Limits.Batch.UnderWay)
 	switch {
 	case errors.Is(err, store.ErrConflict):
-		return s.repeatedBatch(w, r, who, b, err)
+		return s.repeatedBatch(r, who, b, err)
 	case errors.Is(err, store.ErrTooMany):
-		return &refusal{&responses.Error{
+		return b, &refusal{&responses.Error{
 			Status: http.StatusTooManyRequests, Type: responses.ErrRateLimited, Code: "batch_limit_exceeded",
 			Message: "the organization has as many batches under way as it may have; wait until one has ended",
 		}, retryBatch}
 	case err != nil:
-		return err
+		return b, err
 	}
 	if err := s.startBatch(ctx, who, &b); err != nil {
 		if b.Fingerprint == "" { // nobody can repeat the request, other than by one for another batch
 			s.takeBack(context.WithoutCancel(ctx), actor(r, who), &b)
 		}
-		return err
+		return b, err
 	}
 	s.Logger.InfoContext(ctx, "batch started", "request", requestID(w), "batch", b.ID, "organization", who.Organization, "user", who.User, "key", who.Key)
-	return s.writeValue(w, r, showBatch(&b, nil))
+	return b, nil
 }
 
 // retryBatch is when one who has too many batches may try again.
 const retryBatch = time.Minute
 
-// repeatedBatch answers a request that came before with the batch that it made then. If there is none, the reason for which it makes none
-// now is the answer.
-func (s *Starter) repeatedBatch(w http.ResponseWriter, r *http.Request, who identity.Principal, b batch.Batch, reason error) error {
+// repeatedBatch returns the batch that a request made which came before. If there is none, its error is the reason for which the request
+// makes none now.
+func (s *Starter) repeatedBatch(r *http.Request, who identity.Principal, b batch.Batch, reason error) (batch.Batch, error) {
 	if b.Fingerprint == "" {
-		return reason
+		return b, reason
 	}
 	before, err := s.Store.Batch(r.Context(), who.Organization, b.ID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return reason
+		return b, reason
 	case err != nil:
-		return err
+		return b, err
 	case before.Fingerprint != b.Fingerprint:
-		return keyReused()
+		return b, keyReused()
 	}
-	if err := s.heal(r.Context(), who, &before); err != nil {
-		return err
-	}
-	return s.writeValue(w, r, showBatch(&before, nil))
+	return before, s.heal(r.Context(), who, &before)
 }
 
 // startBatch begins a batch, if it has not begun.
@@ -287,38 +294,41 @@ func (s *Starter) listBatches(w http.ResponseWriter, r *http.Request, who identi
 	return s.writeValue(w, r, list)
 }
 
-// controlled makes a handler of a change of a batch that runs: in the database, which is what counts, and then by a signal, so that it
-// holds at once. A signal that is lost costs some seconds: the workflow looks into the database now and then.
+// controlled makes a handler of a change of a batch that runs.
 func (s *Starter) controlled(c workflows.BatchControl) tenantHandler {
 	return func(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-		ctx := r.Context()
-		b, err := s.ownBatch(ctx, who, r.PathValue("id"))
-		if err != nil {
-			return err
-		}
-		if b.Status.Ended() || b.Status == batch.Finalizing {
-			return conflict("Cannot " + string(c) + " a batch with status '" + string(b.Status) + "'.")
-		}
-		by := actor(r, who)
-		if c == workflows.BatchCancel {
-			_, err = s.Store.CancelBatch(ctx, by, b.ID)
-		} else {
-			err = s.Store.PauseBatch(ctx, by, b.ID, c == workflows.BatchPause)
-		}
-		if err != nil {
-			return err
-		}
-		s.tryHeal(ctx, who, &b)
-		asking, over := s.asking(ctx)
-		defer over()
-		if err := s.Temporal.SignalWorkflow(asking, b.ID, "", workflows.BatchControlName, c); err != nil {
-			s.Logger.WarnContext(ctx, "a batch hears later of what is wanted of it", "batch", b.ID, "control", c, "error", err)
-		}
-		if b, err = s.Store.Batch(ctx, who.Organization, b.ID); err != nil {
-			return err
-		}
-		return s.writeValue(w, r, showBatch(&b, nil))
+		b, err := s.controlBatch(r, who, r.PathValue("id"), c)
+		return s.answerBatch(w, r, &b, err)
 	}
+}
+
+// controlBatch changes a batch that runs: in the database, which is what counts, and then by a signal, so that it holds at once. A signal
+// that is lost costs some seconds: the workflow looks into the database now and then.
+func (s *Starter) controlBatch(r *http.Request, who identity.Principal, id string, c workflows.BatchControl) (batch.Batch, error) {
+	ctx := r.Context()
+	b, err := s.ownBatch(ctx, who, id)
+	if err != nil {
+		return b, err
+	}
+	if b.Status.Ended() || b.Status == batch.Finalizing {
+		return b, conflict("Cannot " + string(c) + " a batch with status '" + string(b.Status) + "'.")
+	}
+	by := actor(r, who)
+	if c == workflows.BatchCancel {
+		_, err = s.Store.CancelBatch(ctx, by, b.ID)
+	} else {
+		err = s.Store.PauseBatch(ctx, by, b.ID, c == workflows.BatchPause)
+	}
+	if err != nil {
+		return b, err
+	}
+	s.tryHeal(ctx, who, &b)
+	asking, over := s.asking(ctx)
+	defer over()
+	if err := s.Temporal.SignalWorkflow(asking, b.ID, "", workflows.BatchControlName, c); err != nil {
+		s.Logger.WarnContext(ctx, "a batch hears later of what is wanted of it", "batch", b.ID, "control", c, "error", err)
+	}
+	return s.Store.Batch(ctx, who.Organization, b.ID)
 }
 
 // retryBatchLines makes a batch of those lines of one that has ended that have failed.
@@ -336,18 +346,24 @@ func (s *Starter) retryBatchLines(w http.ResponseWriter, r *http.Request, who id
 	if err != nil {
 		return err
 	}
-	given, err := decodeRetry(body, &of, s.Limits.Batch)
+	b, err := s.retryFailed(w, r, who, &of, key, body)
+	return s.answerBatch(w, r, &b, err)
+}
+
+// retryFailed makes a batch of the lines of another that have failed.
+func (s *Starter) retryFailed(w http.ResponseWriter, r *http.Request, who identity.Principal, of *batch.Batch, key string, body []byte) (batch.Batch, error) {
+	given, err := decodeRetry(body, of, s.Limits.Batch)
 	if err != nil {
-		return err
+		return batch.Batch{}, err
 	}
 	b := given.batch(who, key)
 	b.InputFile, b.RetryOf = file.NewID(), of.ID
 	b.Fingerprint = fingerprint(key, []byte(of.ID+"\n"+strings.TrimSpace(string(body))))
 	switch {
 	case !of.Status.Ended():
-		return conflict("Cannot retry a batch with status '" + string(of.Status) + "'.")
+		return b, conflict("Cannot retry a batch with status '" + string(of.Status) + "'.")
 	case of.Failed == 0:
-		return s.repeatedBatch(w, r, who, b, conflict("No line of the batch has failed."))
+		return s.repeatedBatch(r, who, b, conflict("No line of the batch has failed."))
 	}
 	return s.beginBatch(w, r, who, b)
 }

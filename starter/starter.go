@@ -116,6 +116,8 @@ type Starter struct {
 	// counting limits the requests that count tokens at the same time: it is work for the processor alone.
 	counting *semaphore.Weighted
 	callers  callers
+	// lineNumbers are those of batches, for their pages.
+	lineNumbers lineNumbers
 	// crossOrigin refuses what pages of others send with a browser's session.
 	crossOrigin *http.CrossOriginProtection
 }

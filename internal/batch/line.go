@@ -49,3 +49,14 @@ func Unanswered(batchID string, line int, customID, code string) Result {
 
 // Succeeded reports whether the line belongs into the output file.
 func (r Result) Succeeded() bool { return r.Response != nil && r.Response.StatusCode == http.StatusOK }
+
+// LineOf returns the number of the line whose result has an ID; 0: there is none behind the line near. An ID is a hash, so it takes as many
+// of these as there are lines in between.
+func (b *Batch) LineOf(resultID string, near int) int {
+	for line := near + 1; line <= b.Total; line++ {
+		if requestID(b.ID, line) == resultID {
+			return line
+		}
+	}
+	return 0
+}

@@ -44,6 +44,7 @@ func (u *ui) routes(handle func(pattern string, h starter.PageHandler)) {
 	u.runRoutes(handle)
 	u.connectorsRoutes(handle)
 	u.playRoutes(handle)
+	u.batchRoutes(handle)
 	u.settingsRoutes(handle)
 	u.enterpriseRoutes(handle)
 }
