@@ -55,6 +55,17 @@ var pageCases = []pageCase{
 	{route: "GET /playground", path: "/playground?from={completed run}", as: []person{emptyAdmin}, status: http.StatusNotFound},
 	{route: "GET /playground", path: "/playground"},
 	{route: "GET /playground", path: "/playground?from={completed run}", as: acme},
+	// Batches.
+	{route: "GET /batches", path: "/batches", heading: "Batches"},
+	{route: "GET /batches", path: "/batches?after={completed batch}", as: acme, heading: "Batches"},
+	{route: "GET /batches", path: "/batches?after=batch_none", as: []person{acmeMember}, status: http.StatusBadRequest},
+	{route: "GET /batches/new", path: "/batches/new", heading: "New batch"},
+	{route: "GET /batches/{id}", path: "/batches/{completed batch}", as: acme, heading: "nightly <b>büro<i>.jsonl"},
+	{route: "GET /batches/{id}", path: "/batches/{running batch}", as: acme, heading: "slow.jsonl"},
+	{route: "GET /batches/{id}", path: "/batches/{completed batch}", as: []person{emptyAdmin}, status: http.StatusNotFound, heading: "Not found"},
+	{route: "GET /batches/{id}/failed", path: "/batches/{completed batch}/failed", as: acme, heading: "Failed lines"},
+	{route: "GET /batches/{id}/failed", path: "/batches/{completed batch}/failed?from=1000", as: []person{acmeMember}, heading: "Failed lines"},
+	{route: "GET /batches/{id}/failed", path: "/batches/{completed batch}/failed", as: []person{emptyMember}, status: http.StatusNotFound, heading: "Not found"},
 
 	// Account settings.
 	{route: "GET /settings/account", path: "/settings/account"},
@@ -109,4 +120,8 @@ var notPages = map[string]string{
 	"GET /runs/{id}/json":                             "is JSON",
 	"GET /runs/{id}/steps/{execution}/{event}/{part}": "is a text to save",
 	"GET /playground/runs/{id}/events":                "is a stream for a script",
+	"GET /{$}":                                        "leads to another page",
+	"GET /batches/{id}/input":                         "is a file",
+	"GET /batches/{id}/output":                        "is a file",
+	"GET /batches/{id}/errors":                        "is a file",
 }

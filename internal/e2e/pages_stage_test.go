@@ -190,6 +190,7 @@ func (s *pageStage) fill(t *testing.T) {
 	} {
 		s.made[name] = s.create(t, key, "/v1/connectors", body)
 	}
+	s.fillBatches(t)
 }
 
 // create makes something and returns its ID.

@@ -43,6 +43,9 @@ var shots = []shot{
 		t.Helper()
 		v.do(t, "open an event", chromedp.Click(chromedp.CSS(".log li:nth-child(2) summary")))
 	}},
+	{name: "batches", path: "/batches", narrow: true},
+	{name: "batch", path: "/batches/{completed batch}", narrow: true},
+	{name: "batch-new", path: "/batches/new"},
 	{name: "not-found", path: "/no/such/page"},
 }
 
