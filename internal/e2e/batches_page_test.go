@@ -46,7 +46,15 @@ func (b *batchVisit) upload(t *testing.T, name, content string) {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.v.do(t, "upload "+name, chromedp.SetUploadFiles(chromedp.CSS("#u-file"), []string{path}), chromedp.Click(chromedp.CSS("form[enctype] button.primary")))
+	b.v.do(t, "choose "+name, chromedp.SetUploadFiles(chromedp.CSS("#u-file"), []string{path}))
+	b.leave(t, "form[enctype] button.primary")
+}
+
+// leave clicks something, and waits for the page that it leads to.
+func (b *batchVisit) leave(t *testing.T, selector string) {
+	t.Helper()
+	b.v.do(t, "click "+selector, discard(chromedp.Evaluate[bool](`window.confirm = () => true; true`)),
+		chromedp.SetAttributeValue(chromedp.CSS("html"), "data-left", ""), chromedp.Click(chromedp.CSS(selector)), chromedp.WaitVisible(`//html[not(@data-left)]//h1`))
 }
 
 // path is where the page is.
@@ -139,7 +147,7 @@ func (b *batchVisit) testFailedLines(t *testing.T) {
 // testRetry: the failed lines are tried again, as a batch of their own.
 func (b *batchVisit) testRetry(t *testing.T) {
 	b.v.open(t, b.url+b.pageStage.path(t, "/batches/{trent's batch}"))
-	b.v.do(t, "retry", chromedp.Click(chromedp.CSS(`form[action$="/retry"] button`)))
+	b.leave(t, `form[action$="/retry"] button`)
 	b.v.until(t, "be on the new page", fmt.Sprintf(`location.pathname.startsWith("/batches/") && !location.pathname.endsWith(%q) && document.querySelector("#batch") !== null`, b.made["trent's batch"]))
 	b.v.until(t, "see its end", `document.querySelector("#batch").innerText.includes("2 of 2 lines done")`)
 	if text := read[string](t, b.v.browser, `document.querySelector(".page-head").innerText`); !strings.Contains(text, "the lines that failed of "+b.made["trent's batch"]) {
@@ -157,7 +165,7 @@ func (b *batchVisit) testPause(t *testing.T) {
 	}
 	press := func(action string) {
 		t.Helper()
-		b.v.do(t, action, discard(chromedp.Evaluate[bool](`window.confirm = () => true`)), chromedp.Click(chromedp.CSS(`form[action$="/`+action+`"] button`)))
+		b.leave(t, `form[action$="/`+action+`"] button`)
 	}
 	state("Running")
 	report(t, "on the page of a batch that runs", b.v.obstacles(t))

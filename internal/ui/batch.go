@@ -24,7 +24,8 @@ type batchContent struct {
 	MayCancel, MayPause, MayResume, MayRetry bool
 	// HasInput, HasOutput and HasErrors are the files that there is something in.
 	HasInput, HasOutput, HasErrors bool
-	Remaining                      time.Duration // until the batch expires
+	ExpiresAt                      time.Time
+	Remaining                      time.Duration // until then
 	Every                          int           // 0: nothing will change any more
 	Now                            time.Time
 }
@@ -97,7 +98,8 @@ func (u *ui) batchContent(r *http.Request, who identity.Principal) (c batchConte
 	c.MayCancel = !ended && b.Status != batch.Finalizing && b.Status != batch.Cancelling
 	c.MayPause, c.MayResume = c.MayCancel && !b.Paused, c.MayCancel && b.Paused
 	c.MayRetry = ended && b.Failed > 0 && c.HasErrors
-	c.Remaining = max(0, b.Expires().Sub(c.Now))
+	c.ExpiresAt = b.Expires()
+	c.Remaining = max(0, c.ExpiresAt.Sub(c.Now))
 	if !ended {
 		c.Every = refreshBatch
 	}
