@@ -60,14 +60,14 @@ func (b *batchVisit) leave(t *testing.T, selector string) {
 // path is where the page is.
 func (b *batchVisit) path(t *testing.T) string {
 	t.Helper()
-	return read[string](t, b.v.browser, "location.pathname")
+	return evaluated[string](t, b.v.browser, "read the page", "location.pathname")
 }
 
 // testRefused: a file with bad lines is refused with all of them, and nothing is there.
 func (b *batchVisit) testRefused(t *testing.T) {
 	b.upload(t, "bad.jsonl", batchOf("say hello")+"{}\n[]\n"+strings.Replace(batchOf("again"), "row-1", foreignID, 1)[:60]+"\n")
 	b.v.until(t, "see what is wrong", `document.querySelectorAll(".line-problems li").length === 3`)
-	text := read[string](t, b.v.browser, `document.querySelector(".line-problems").innerText`)
+	text := evaluated[string](t, b.v.browser, "read the page", `document.querySelector(".line-problems").innerText`)
 	for _, want := range []string{"Line 2 custom_id is missing", "Line 3 must be a JSON object", "Line 4 is not valid JSON"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in %s", want, text)
@@ -85,10 +85,10 @@ func (b *batchVisit) testWatched(t *testing.T) {
 	b.v.until(t, "be on its page", `document.querySelector("h1").textContent === "requests.jsonl" && document.body.innerText.includes("The batch has begun.")`)
 	b.v.do(t, "mark the page", discard(chromedp.Evaluate[bool](`window.untouched = true`)))
 	b.v.until(t, "see its end", `document.querySelector("#batch .tag").textContent === "Completed, some failed"`)
-	if !read[bool](t, b.v.browser, `window.untouched === true`) {
+	if !evaluated[bool](t, b.v.browser, "read the page", `window.untouched === true`) {
 		t.Error("the page was loaded anew")
 	}
-	text := read[string](t, b.v.browser, `document.querySelector("#batch").innerText`)
+	text := evaluated[string](t, b.v.browser, "read the page", `document.querySelector("#batch").innerText`)
 	for _, want := range []string{"100 %", "4 of 4 lines done", "Download output", "Download errors", "Download input", "Retry failed lines", "trent"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in %s", want, text)
@@ -129,7 +129,7 @@ func (b *batchVisit) testFailedLines(t *testing.T) {
 	rows := func(page string) string {
 		t.Helper()
 		b.v.open(t, b.url+b.pageStage.path(t, page))
-		return strings.Join(read[[]string](t, b.v.browser, `[...document.querySelectorAll("tbody tr")].map(r => [...r.children].map(c => c.innerText).join(" | "))`), "\n")
+		return strings.Join(evaluated[[]string](t, b.v.browser, "read the page", `[...document.querySelectorAll("tbody tr")].map(r => [...r.children].map(c => c.innerText).join(" | "))`), "\n")
 	}
 	want := "2 | row-2 | 502 | "
 	for _, page := range []string{"/batches/{trent's batch}", "/batches/{trent's batch}/failed"} {
@@ -150,7 +150,7 @@ func (b *batchVisit) testRetry(t *testing.T) {
 	b.leave(t, `form[action$="/retry"] button`)
 	b.v.until(t, "be on the new page", fmt.Sprintf(`location.pathname.startsWith("/batches/") && !location.pathname.endsWith(%q) && document.querySelector("#batch") !== null`, b.made["trent's batch"]))
 	b.v.until(t, "see its end", `document.querySelector("#batch").innerText.includes("2 of 2 lines done")`)
-	if text := read[string](t, b.v.browser, `document.querySelector(".page-head").innerText`); !strings.Contains(text, "the lines that failed of "+b.made["trent's batch"]) {
+	if text := evaluated[string](t, b.v.browser, "read the page", `document.querySelector(".page-head").innerText`); !strings.Contains(text, "the lines that failed of "+b.made["trent's batch"]) {
 		t.Errorf("the page begins with %s", text)
 	}
 }

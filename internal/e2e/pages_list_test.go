@@ -120,7 +120,6 @@ var notPages = map[string]string{
 	"GET /runs/{id}/json":                             "is JSON",
 	"GET /runs/{id}/steps/{execution}/{event}/{part}": "is a text to save",
 	"GET /playground/runs/{id}/events":                "is a stream for a script",
-	"GET /{$}":                                        "leads to another page",
 	"GET /batches/{id}/input":                         "is a file",
 	"GET /batches/{id}/output":                        "is a file",
 	"GET /batches/{id}/errors":                        "is a file",
