@@ -11,7 +11,7 @@ import (
 // NewResponseID returns an ID for a new response. It is random, so that workflow code cannot use it: see [DeriveResponseID].
 func NewResponseID() string {
 	var id [16]byte
-	rand.Read(id[:]) //nolint:errcheck // it never fails
+	rand.Read(id[:]) // which never fails
 	return responseID(id, 4)
 }
 

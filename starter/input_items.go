@@ -43,6 +43,9 @@ func (s *Starter) listInputItems(w http.ResponseWriter, r *http.Request, who ide
 	return s.writeValue(w, r, page)
 }
 
+// localActivity is what the SDK calls the markers of local steps. Histories have it, so it never changes.
+const localActivity = "LocalActivity"
+
 // inputItems reads the items from the run's own input.
 func (s *Starter) inputItems(ctx context.Context, id string) ([]responses.Item, error) {
 	in, err := s.input(ctx, id)
@@ -69,8 +72,10 @@ func (s *Starter) input(ctx context.Context, id string) (in workflows.ResponseIn
 		if err != nil {
 			return in, err
 		}
-		result := event.GetMarkerRecordedEventAttributes().GetDetails()[markerResult]
-		if event.GetMarkerRecordedEventAttributes().GetMarkerName() != localActivityMarker || result == nil { // an attempt that failed has none
+		// The first step is a local one, whose result is in a marker. Of an attempt that failed there is none.
+		marker := event.GetMarkerRecordedEventAttributes()
+		result, ok := marker.GetDetails()["result"]
+		if marker.GetMarkerName() != localActivity || !ok {
 			continue
 		}
 		var accepted workflows.Accepted
@@ -81,12 +86,6 @@ func (s *Starter) input(ctx context.Context, id string) (in workflows.ResponseIn
 	}
 	return in, nil
 }
-
-// How the SDK records what a local activity came to. A run that began with a request has one: the step that accepts it.
-const (
-	localActivityMarker = "LocalActivity"
-	markerResult        = "result"
-)
 
 // decodeFetched decodes the only value of payloads in a workflow's history.
 func (s *Starter) decodeFetched(ctx context.Context, id string, payloads *commonpb.Payloads, out any) error {

@@ -130,7 +130,7 @@ var stepKinds = map[string]StepKind{
 // marker takes in the only local activity: the step that makes a run of a request.
 func (f *fold) marker(e historyEvent) {
 	a := e.GetMarkerRecordedEventAttributes()
-	if a.GetMarkerName() != localActivityMarker {
+	if a.GetMarkerName() != localActivity {
 		return
 	}
 	state := StepDone
@@ -139,7 +139,7 @@ func (f *fold) marker(e historyEvent) {
 	}
 	s := f.moment(e, StepRequest, state)
 	if f.keeps(len(f.steps) - 1) {
-		s.raw.result, s.raw.failure = a.GetDetails()[markerResult], a.GetFailure()
+		s.raw.result, s.raw.failure = a.GetDetails()["result"], a.GetFailure()
 	}
 }
 
@@ -292,7 +292,8 @@ func (f *fold) ended(e historyEvent) {
 	}
 	s := f.moment(e, StepEnd, how.state)
 	s.Status = how.status
-	s.raw.result, s.raw.failure = e.GetWorkflowExecutionCompletedEventAttributes().GetResult(), e.GetWorkflowExecutionFailedEventAttributes().GetFailure()
+	s.raw.result = e.GetWorkflowExecutionCompletedEventAttributes().GetResult()
+	s.raw.failure = e.GetWorkflowExecutionFailedEventAttributes().GetFailure()
 	switch e.GetEventType() {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
 		s.Error = "the run took too long and was stopped"

@@ -114,15 +114,18 @@ func TestRefusedRequest(t *testing.T) {
 		want    responses.RunError
 	}{
 		"invalid": {
-			Refusal{Status: 400, Type: responses.ErrInvalidRequest, Param: "tools[0].server_label"}, ErrTypeInvalid,
+			Refusal{Status: 400, Type: responses.ErrInvalidRequest, Param: "tools[0].server_label"},
+			ErrTypeInvalid,
 			responses.RunError{Code: "invalid_request", Type: "invalid_request", Param: "tools[0].server_label", Message: "no"},
 		},
 		"forbidden": {
-			Refusal{Status: 403, Type: responses.ErrForbidden, Param: "tools[0].connector_id"}, ErrTypeInvalid,
+			Refusal{Status: 403, Type: responses.ErrForbidden, Param: "tools[0].connector_id"},
+			ErrTypeInvalid,
 			responses.RunError{Code: "forbidden", Type: "forbidden", Param: "tools[0].connector_id", Message: "no"},
 		},
 		"not authorized": {
-			Refusal{Status: 424, Type: responses.ErrExternalConnector, Param: "tools", Code: "http_error"}, ErrTypeDiscovery,
+			Refusal{Status: 424, Type: responses.ErrExternalConnector, Param: "tools", Code: "http_error"},
+			ErrTypeDiscovery,
 			responses.RunError{Code: "http_error", Type: "external_connector_error", Param: "tools", Message: "no"},
 		},
 	} {

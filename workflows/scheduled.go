@@ -48,7 +48,8 @@ func Scheduled(ctx workflow.Context, in ScheduledInput) (ScheduledResult, error)
 	info := workflow.GetInfo(ctx)
 	id, run := info.WorkflowExecution.ID, info.OriginalRunID // which stays the same when an operator resets the workflow
 	var result ScheduledResult
-	child, name, argument := "", "", any(nil)
+	var child, name string
+	var argument any
 	if in.Batch != nil {
 		result.BatchID = ScheduledBatchID(id, run)
 		child, name, argument = result.BatchID, BatchName, contract.BatchInput{Request: *in.Batch}

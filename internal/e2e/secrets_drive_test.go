@@ -152,6 +152,13 @@ func (s *secretStack) driveRefusals(t *testing.T) {
 			t.Errorf("%s: got status %d: %s", body, a.status, a.body)
 		}
 	}
+	// What Temporal would keep for as long as a schedule has no place for a secret.
+	for _, member := range []string{`"authorization":"` + secret + `"`, `"headers":{"X-Canary":"` + secret + `"}`} {
+		request := tool(`"server_url":"https://mcp.example.com",` + member)
+		if a := s.call(t, http.MethodPost, "/schedules", `{"interval":60,"request":`+request+`}`); a.status != http.StatusBadRequest {
+			t.Errorf("%s in a schedule: got status %d: %s", member, a.status, a.body)
+		}
+	}
 	a, err := send(t.Context(), http.MethodGet, s.url+"/v1/responses", secret, "")
 	if err != nil {
 		t.Fatal(err)
