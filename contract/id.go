@@ -16,7 +16,7 @@ func NewResponseID() string {
 }
 
 // DeriveResponseID returns the ID of the response that is known by a name: always the same. A workflow that starts responses makes the name
-// of its own run ID and a number. Names are not secret, and need to be unique in the namespace.
+// of its original run ID and a number. Names are not secret, and need to be unique in the namespace.
 func DeriveResponseID(name string) string {
 	hash := sha256.Sum256([]byte(name))
 	return responseID([16]byte(hash[:16]), 8)

@@ -1,15 +1,22 @@
 package workflows
 
 import (
+	"bytes"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+
+	"perdure/contract"
+	"perdure/internal/responses"
 )
 
 // How many runs there are at least, and how many executions that go on with one.
@@ -38,6 +45,58 @@ func TestReplayOfConversations(t *testing.T) {
 	err := r.ReplayWorkflowHistoryFromJSONFile(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), "testdata/conversations/two_runs.json")
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReplayOfRequests replays runs that began with a request, and shows that it would find a change of how they begin.
+func TestReplayOfRequests(t *testing.T) {
+	t.Parallel()
+	for _, file := range recorded(t, "requested", 2) {
+		if err := replay(Response, file); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		err := replay(func(ctx workflow.Context, in ResponseInput) (Outcome, error) {
+			if err := workflow.UpsertTypedSearchAttributes(ctx, Status.ValueSet(responses.ResponseQueued)); err != nil {
+				return Outcome{}, err
+			}
+			return Response(ctx, in)
+		}, file)
+		if err == nil {
+			t.Errorf("%s: a change was not found", file)
+		}
+	}
+}
+
+// TestReplayOfSchedules replays runs of schedules. Their children's IDs derive from theirs, which are not recorded.
+func TestReplayOfSchedules(t *testing.T) {
+	t.Parallel()
+	run := workflow.Execution{ID: "scheduled/sched_1-2026-11-26T18:00:00Z", RunID: "a-run"}
+	childID := regexp.MustCompile(`resp_[0-9a-f-]{36}`)
+	runID := regexp.MustCompile(`"originalExecutionRunId": "([^"]+)"`)
+	for _, file := range recorded(t, "scheduled", 1) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = childID.ReplaceAll(text, []byte(ScheduledResponseID(run.ID, string(runID.FindSubmatch(text)[1]))))
+		for _, changed := range []bool{false, true} {
+			r := worker.NewWorkflowReplayer()
+			r.RegisterWorkflowWithOptions(func(ctx workflow.Context, in ScheduledInput) (ScheduledResult, error) {
+				if changed {
+					in.Request, in.Batch = nil, &contract.BatchRequest{}
+				}
+				return Scheduled(ctx, in)
+			}, workflow.RegisterOptions{Name: ScheduledName})
+			history, err := client.HistoryFromJSON(bytes.NewReader(text), client.HistoryJSONOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = r.ReplayWorkflowHistoryWithOptions(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), history,
+				worker.ReplayWorkflowHistoryOptions{OriginalExecution: run})
+			if (err != nil) != changed {
+				t.Errorf("%s, changed %v: %v", file, changed, err)
+			}
+		}
 	}
 }
 

@@ -46,15 +46,15 @@ func ScheduledBatchID(workflowID, runID string) string {
 // schedule has started itself. Who cancels it, as that policy may, cancels the response or the batch.
 func Scheduled(ctx workflow.Context, in ScheduledInput) (ScheduledResult, error) {
 	info := workflow.GetInfo(ctx)
-	execution := info.WorkflowExecution
+	id, run := info.WorkflowExecution.ID, info.OriginalRunID // which stays the same when an operator resets the workflow
 	var result ScheduledResult
 	child, name, argument := "", "", any(nil)
 	if in.Batch != nil {
-		result.BatchID = ScheduledBatchID(execution.ID, execution.RunID)
+		result.BatchID = ScheduledBatchID(id, run)
 		child, name, argument = result.BatchID, BatchName, contract.BatchInput{Request: *in.Batch}
 		in.RunTimeout = 0 // it has a window of its own
 	} else {
-		result.ResponseID = ScheduledResponseID(execution.ID, execution.RunID)
+		result.ResponseID = ScheduledResponseID(id, run)
 		child, name, argument = result.ResponseID, ResponseName, contract.ResponseInput{Request: *in.Request}
 	}
 	workflow.SetCurrentDetails(ctx, "**"+child+"**\n\nof "+in.ScheduleID)

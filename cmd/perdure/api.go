@@ -60,7 +60,8 @@ func withAPI(do func(s *session, args []string) error) func(*cobra.Command, []st
 		}
 		defer s.Close()
 		err = do(s, args)
-		if err != nil && cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
+		interrupted := cmd.Context().Err() != nil && errors.Is(err, context.Canceled)
+		if interrupted || errors.Is(err, terminal.ErrInterrupted) {
 			return &exit{code: exitInterrupted}
 		}
 		return s.explain(err)
@@ -156,13 +157,20 @@ const tellEvery = time.Minute
 
 // waiting tells of a pause that is long enough to wonder.
 func (s *session) waiting(reason error, pause time.Duration) {
-	switch {
-	case s.pausing != nil:
+	if s.pausing != nil {
 		s.pausing(reason, pause)
-	case s.flag("verbose"), pause >= time.Second && time.Since(s.told) > tellEvery:
-		s.told = time.Now()
-		fmt.Fprintf(s.err, "perdure: %v; trying again in %s\n", reason, pause.Round(100*time.Millisecond))
+	} else if text := s.pauseText(reason, pause); text != "" {
+		s.note("%s", text)
 	}
+}
+
+// pauseText is what to say of a pause; nothing if it is short, or was told of a moment ago.
+func (s *session) pauseText(reason error, pause time.Duration) string {
+	if !s.flag("verbose") && (pause < time.Second || time.Since(s.told) < tellEvery) {
+		return ""
+	}
+	s.told = time.Now()
+	return fmt.Sprintf("perdure: %v; trying again in %s", reason, pause.Round(100*time.Millisecond))
 }
 
 func (s *session) trace(a apiclient.Answer) {

@@ -25,10 +25,8 @@ a line, with a custom_id by which its result is found, and the body of a request
 
   {"custom_id": "first", "method": "POST", "url": "/v1/responses", "body": {"input": "Hello"}}`,
 		Example: "  perdure batch run requests.jsonl -o results.jsonl\n  perdure batch list\n  perdure batch watch batch_…\n  perdure batch retry batch_…",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBatchRun(), newBatchList(), newBatchGet(), newBatchWatch(),
+	group(cmd, newBatchRun(), newBatchList(), newBatchGet(), newBatchWatch(),
 		batchAction("cancel", "End batches; results that are there stay"),
 		batchAction("pause", "Begin no further request of batches"),
 		batchAction("resume", "Go on with batches that were paused"),
@@ -102,7 +100,10 @@ func (s *session) showBatch(b apiclient.Batch) error {
 	table := newTable(s.out, b.ID+"\t"+batchState(b))
 	rows := [][2]string{
 		{"requests", fmt.Sprintf("%s of %s done, %s of them failed", grouped(b.Done()), grouped(b.Counts.Total), grouped(b.Counts.Failed))},
-		{"created", ago(b.CreatedAt)}, {"input file", b.InputFileID}, {"output file", valueOf(b.OutputFileID)}, {"error file", valueOf(b.ErrorFileID)},
+		{"created", ago(b.CreatedAt)},
+		{"input file", b.InputFileID},
+		{"output file", valueOf(b.OutputFileID)},
+		{"error file", valueOf(b.ErrorFileID)},
 		{"retry of", valueOf(b.RetryOf)},
 	}
 	if p := b.Progress; p != nil && !b.Ended() {
@@ -216,6 +217,7 @@ is that of "perdure batch run".`,
 	cmd.RunE = withAPI(func(s *session, args []string) error {
 		v := newBatchView(s)
 		defer v.close()
+		s.pausing = v.pausing
 		for {
 			b, err := s.Batch(s.ctx(), args[0])
 			if err != nil {

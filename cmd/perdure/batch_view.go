@@ -201,7 +201,7 @@ func (v *batchView) draw() {
 
 // drawPlain writes a line now and then, where that says something new.
 func (v *batchView) drawPlain() {
-	if v.s.err.Redraw || v.s.json || time.Since(v.told) < plainEvery || v.batch.Ended() {
+	if v.s.err.Redraw || v.s.json || time.Since(v.told) < plainEvery || v.batch.Ended() || v.sent < 0 && v.batch.ID == "" {
 		return
 	}
 	if line := v.line(false); line != v.tell {

@@ -24,10 +24,8 @@ name. What each setting means is in docs/connectors.md.`,
   perdure connector add GitHub https://api.githubcopilot.com/mcp/ --token env:GITHUB_TOKEN --yes --enable
   perdure connector authorize notion
   perdure run "Who are our largest customers?" --connector "Acme CRM"`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConnectorList(), newConnectorGet(), newConnectorAdd(), newConnectorUpdate(), newConnectorRemove(), newConnectorAuthorize(),
+	group(cmd, newConnectorList(), newConnectorGet(), newConnectorAdd(), newConnectorUpdate(), newConnectorRemove(), newConnectorAuthorize(),
 		connectorAction("enable", "Let runs use a connector"),
 		connectorAction("disable", "End every use of a connector"),
 		connectorAction("share", "Let all members use an organization's connector"),
@@ -35,6 +33,7 @@ name. What each setting means is in docs/connectors.md.`,
 		connectorAction("disconnect", "End the authorization of a connector, here and at its authorization server"),
 		connectorAction("probe", "Look at a connector's server now"),
 		connectorAction("review", "Count the tools that the last look has found as seen"),
+		connectorAction("vet", "Note, as an admin, that you have looked at a member's connector"),
 		connectorAction("unrestrict", "Take a restriction back"),
 		newConnectorRestrict())
 	bindAPIs(cmd)
@@ -216,7 +215,12 @@ func (s *session) showConnector(c savedConnector) error {
 	}
 	table := newTable(s.out, "")
 	for _, row := range [][2]string{
-		{"URL", c.URL}, {"Description", c.Description}, {"Transport", c.Transport}, {"Authentication", c.Auth.Type}, {"Scope", c.Scope}, {"Owner", c.Owner},
+		{"URL", c.URL},
+		{"Description", c.Description},
+		{"Transport", c.Transport},
+		{"Authentication", c.Auth.Type},
+		{"Scope", c.Scope},
+		{"Owner", c.Owner},
 		{"You may", strings.Join(c.May, ", ")},
 	} {
 		if row[1] != "" {

@@ -44,7 +44,7 @@ func TestConnectorAuthorize(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"id":"conn_1","authorization_url":"https://agents.example/a","status":{"state":"needs_auth"}}`)
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close)
 	code, out, errs := perdure(t.Context(), "connector", "authorize", "conn_1", "--server", server.URL, "--within", "10ms")
 	if code != 1 || out != "https://agents.example/a\n" || !strings.Contains(errs, "it was not authorized within 10ms") {
 		t.Errorf("exit %d, stdout %q, stderr %q", code, out, errs)

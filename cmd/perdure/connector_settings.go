@@ -77,7 +77,7 @@ func (s *session) connectorBody() (map[string]any, error) {
 	body := map[string]any{}
 	flags := s.cmd.Flags()
 	if from, err := flags.GetString("from"); err == nil && from != "" {
-		text, err := readPrompt(s.cmd.InOrStdin(), from)
+		text, err := s.readPrompt(from)
 		if err != nil {
 			return nil, err
 		}

@@ -20,18 +20,33 @@ const (
 )
 
 // follow shows a run until it is over.
-func (s *session) follow(stream *apiclient.Stream, v *runView, events bool) (apiclient.Response, error) {
-	defer v.live.Clear()
+func (s *session) follow(stream *apiclient.Stream, v *runView, events bool) (_ apiclient.Response, err error) {
+	defer func() {
+		v.live.Clear()
+		if err != nil {
+			err = errors.Join(err, v.endLine())
+		}
+	}()
 	type next struct {
 		event apiclient.Event
 		err   error
 	}
 	ctx, stop := context.WithCancel(s.ctx())
-	coming, over := make(chan next), make(chan struct{})
+	coming, over, pauses := make(chan next), make(chan struct{}), make(chan string, 1)
+	// The view belongs to this goroutine, and pauses happen in the other.
+	s.pausing = func(reason error, pause time.Duration) {
+		if text := s.pauseText(reason, pause); text != "" {
+			select {
+			case pauses <- text:
+			default:
+			}
+		}
+	}
 	defer func() {
 		stop()
 		<-over
 		stream.Close()
+		s.pausing = nil
 	}()
 	go func() {
 		defer close(over)
@@ -56,6 +71,8 @@ func (s *session) follow(stream *apiclient.Stream, v *runView, events bool) (api
 			return apiclient.Response{}, ctx.Err()
 		case <-ticker.C:
 			v.tick()
+		case text := <-pauses:
+			v.line(text)
 		case n := <-coming:
 			switch {
 			case errors.Is(n.err, io.EOF) && last != nil:

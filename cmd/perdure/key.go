@@ -13,21 +13,14 @@ import (
 )
 
 func newKey() *cobra.Command {
-	cmd := &cobra.Command{
+	return storeGroup(&cobra.Command{
 		Use:   "key",
 		Short: "List, make and revoke the API keys of members",
 		Long: `List, make and revoke the API keys of members, in the database of the configuration. Keys that the configuration itself has
 are not among them. ("perdure keys" is about encryption.)`,
 		Example: "  perdure key create laptop --user ada --organization acme --config perdure.yaml\n" +
 			"  perdure key create ci --user ci --scopes responses --expires 2160h --data /var/lib/perdure",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newKeyCreate(), newKeyList(), newKeyRevoke())
-	for _, sub := range cmd.Commands() {
-		bindStore(sub)
-	}
-	return cmd
+	}, newKeyCreate(), newKeyList(), newKeyRevoke())
 }
 
 func newKeyCreate() *cobra.Command {

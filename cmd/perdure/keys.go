@@ -25,10 +25,8 @@ The keyset is the one of the configuration. If that is a file, it is changed in 
 within seconds. If it comes from an environment variable, the changed keyset is written to a file, for you to put where the
 variable comes from.`,
 		Example: "  perdure keys list --data /var/lib/perdure\n  perdure keys rotate --config perdure.yaml",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newKeysList(), newKeysRotate(), newKeysReseal(), newKeysDisable(), newKeysEnable(), newKeysDrop())
+	group(cmd, newKeysList(), newKeysRotate(), newKeysReseal(), newKeysDisable(), newKeysEnable(), newKeysDrop())
 	for _, sub := range cmd.Commands() {
 		bind(sub.Flags(), "data", "data.dir", "`DIR` that holds the keyset, if the configuration names none")
 		if sub.Name() != "list" && sub.Name() != "reseal" {

@@ -63,3 +63,10 @@ const (
 	useGroup     = "use"
 	operateGroup = "operate"
 )
+
+// group gives a command those below it. By itself it shows what there is.
+func group(cmd *cobra.Command, below ...*cobra.Command) {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.AddCommand(below...)
+}

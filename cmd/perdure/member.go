@@ -13,27 +13,24 @@ import (
 )
 
 func newMember() *cobra.Command {
-	cmd := &cobra.Command{
+	return storeGroup(&cobra.Command{
 		Use:   "member",
 		Short: "List and change the members of an organization",
 		Long: `List and change the members of an organization, in the database of the configuration. Whoever can run this is trusted with
 all organizations: it asks for no key. What is done is in the organization's audit log, as the operator's.`,
 		Example: "  perdure member add ada --organization acme --role admin --create-organization --config perdure.yaml\n" +
 			"  perdure member list --organization acme --data /var/lib/perdure",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newMemberAdd(), newMemberList(), newMemberRole(), newMemberRemove())
-	for _, sub := range cmd.Commands() {
-		bindStore(sub)
-	}
-	return cmd
+	}, newMemberAdd(), newMemberList(), newMemberRole(), newMemberRemove())
 }
 
-// bindStore declares the flags of commands that work on an organization in the database.
-func bindStore(cmd *cobra.Command) {
-	bind(cmd.Flags(), "data", "data.dir", "`DIR` that holds the database and the keyset, if the configuration names none")
-	cmd.Flags().String("organization", identity.DefaultOrganization, "`NAME` of the organization")
+// storeGroup gives a command those below it, which work on an organization in the database.
+func storeGroup(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
+	group(cmd, below...)
+	for _, sub := range below {
+		bind(sub.Flags(), "data", "data.dir", "`DIR` that holds the database and the keyset, if the configuration names none")
+		sub.Flags().String("organization", identity.DefaultOrganization, "`NAME` of the organization")
+	}
+	return cmd
 }
 
 // withStore runs a command on the organization that its flag names, which must be there.

@@ -24,10 +24,8 @@ func newResponses() *cobra.Command {
 		Aliases: []string{"response"},
 		Short:   "List, show, watch, cancel and delete responses",
 		Example: "  perdure responses list --status in_progress\n  perdure responses watch resp_…\n  perdure responses cancel resp_…",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newResponsesList(), newResponsesGet(), newResponsesWatch(), newResponsesCancel(), newResponsesDelete())
+	group(cmd, newResponsesList(), newResponsesGet(), newResponsesWatch(), newResponsesCancel(), newResponsesDelete())
 	bindAPIs(cmd)
 	return cmd
 }
@@ -51,6 +49,7 @@ func newResponsesList() *cobra.Command {
 		"status":       f.String("status", "", "only those with this `STATUS`: "+strings.Join(runStatuses, ", ")),
 		"model":        f.String("model", "", "only those of this `MODEL`"),
 		"user":         f.String("user", "", "only those of this `USER`"),
+		"batch":        f.String("batch", "", "only those of this batch (`ID`)"),
 		"server_label": f.String("server-label", "", "only those with an MCP server of this `LABEL`"),
 	}
 	times := map[string]*string{
@@ -60,6 +59,7 @@ func newResponsesList() *cobra.Command {
 	limit := f.Int("limit", 20, "largest `NUMBER` of them; 0 is all")
 	registerWords(cmd, "status", runStatuses...)
 	register(cmd, "model", completeModels)
+	register(cmd, "batch", completeBatches)
 	cmd.RunE = withAPI(func(s *session, _ []string) error {
 		query := url.Values{}
 		for name, value := range filters {

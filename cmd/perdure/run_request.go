@@ -48,7 +48,7 @@ func (o *runOptions) bind(cmd *cobra.Command) {
 	f.StringVar(&o.conversation, "conversation", "", "`ID` of a conversation to go on with and to add to")
 	f.IntVar(&o.maxSteps, "max-steps", 0, "largest `NUMBER` of model turns (default: the server's)")
 	f.IntVar(&o.maxTokens, "max-output-tokens", 0, "largest `NUMBER` of tokens of the answer")
-	f.StringVar(&o.effort, "effort", "", "how much the model should think: none, minimal, low, medium, high or xhigh")
+	f.StringVar(&o.effort, "effort", "", "how much the model should think, `EFFORT`: none, minimal, low, medium, high or xhigh")
 	f.StringToStringVar(&o.metadata, "metadata", nil, "`KEY=VALUE` to keep with the response; may be repeated")
 	f.StringArrayVar(&o.mcp, "mcp", nil, "`LABEL=URL` of an MCP server whose tools the model may call; may be repeated")
 	f.StringArrayVar(&o.connectors, "connector", nil, "`NAME` or ID of a saved connector, or LABEL=NAME; may be repeated")
@@ -145,7 +145,7 @@ func (o *runOptions) prompt(s *session, args []string) (string, error) {
 	}
 	size := 0
 	for _, name := range files {
-		text, err := readPrompt(s.cmd.InOrStdin(), name)
+		text, err := s.readPrompt(name)
 		if err != nil {
 			return "", err
 		}
@@ -161,8 +161,9 @@ func (o *runOptions) prompt(s *session, args []string) (string, error) {
 	return prompt, nil
 }
 
-func readPrompt(stdin io.Reader, name string) (string, error) {
-	in := stdin
+// readPrompt reads a file, or standard input, beside ctx: a read from a pipe that nobody writes to cannot be interrupted.
+func (s *session) readPrompt(name string) (string, error) {
+	in := s.cmd.InOrStdin()
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
@@ -171,8 +172,21 @@ func readPrompt(stdin io.Reader, name string) (string, error) {
 		defer file.Close()
 		in = file
 	}
-	data, err := io.ReadAll(io.LimitReader(in, maxPrompt+1))
-	return strings.TrimRight(string(data), "\r\n"), err
+	type content struct {
+		data []byte
+		err  error
+	}
+	read := make(chan content, 1)
+	go func() {
+		data, err := io.ReadAll(io.LimitReader(in, maxPrompt+1))
+		read <- content{data, err}
+	}()
+	select {
+	case <-s.ctx().Done():
+		return "", s.ctx().Err()
+	case c := <-read:
+		return strings.TrimRight(string(c.data), "\r\n"), c.err
+	}
 }
 
 // servers are the MCP servers of the flags.

@@ -161,7 +161,7 @@ func (o *scheduleOptions) target(s *session, args []string, body *scheduleBody) 
 		body.Batch = map[string]string{"input_file_id": o.batchFile, "endpoint": batch.Endpoint, "completion_window": o.window}
 		return nil
 	case o.requestFile != "":
-		text, err := readPrompt(s.cmd.InOrStdin(), o.requestFile)
+		text, err := s.readPrompt(o.requestFile)
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func respond(ctx workflow.Context, queue, name, question string) (workflow.Child
 		return nil, err
 	}
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: contract.DeriveResponseID(workflow.GetInfo(ctx).WorkflowExecution.RunID + "/" + name),
+		WorkflowID: contract.DeriveResponseID(workflow.GetInfo(ctx).OriginalRunID + "/" + name),
 		TaskQueue:  queue, WorkflowExecutionTimeout: contract.RunTimeout, StaticSummary: name,
 	})
 	return workflow.ExecuteChildWorkflow(ctx, contract.ResponseName, contract.ResponseInput{Request: request}), nil

@@ -279,7 +279,7 @@ func TestStreamResumes(t *testing.T) {
 	var keys []string
 	post := func(then http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			if body, _ := io.ReadAll(r.Body); r.Method != "POST" || string(body) != `{"input":"x"}` {
+			if body, _ := io.ReadAll(r.Body); r.Method != http.MethodPost || string(body) != `{"input":"x"}` {
 				t.Errorf("%s %s", r.Method, body)
 			}
 			keys = append(keys, r.Header.Get("Idempotency-Key"))
@@ -288,7 +288,7 @@ func TestStreamResumes(t *testing.T) {
 	}
 	get := func(query string, then http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			if r.Method != "GET" || r.URL.Path != "/v1/responses/resp_1" || r.URL.RawQuery != query {
+			if r.Method != http.MethodGet || r.URL.Path != "/v1/responses/resp_1" || r.URL.RawQuery != query {
 				t.Errorf("%s %s, want %s", r.Method, r.URL, query)
 			}
 			then(w, r)

@@ -168,7 +168,7 @@ func (c *Client) Content(ctx context.Context, id string, offset int64) (io.ReadC
 		r.Header = http.Header{"Range": {"bytes=" + strconv.FormatInt(offset, 10) + "-"}}
 	}
 	ctx, cut := context.WithCancel(ctx)
-	resp, err := c.send(ctx, r)
+	resp, err := c.send(ctx, r) //nolint:bodyclose // content closes it
 	if err != nil {
 		cut()
 		if IsStatus(err, http.StatusRequestedRangeNotSatisfiable) {

@@ -92,16 +92,16 @@ func (f *fixture) refuses(want string, change func(*batchrun.Options)) {
 func TestResultsGrow(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.with(func() { f.output = []byte(resultLines(0, 1) + `{"cus`) })
+	f.with(func() { f.output = []byte(resultLines(1) + `{"cus`) })
 	ctx, cancel := context.WithCancel(t.Context())
 	o := f.options()
 	o.Changed = func(b apiclient.Batch) {
 		switch f.polls.Load() {
 		case 2: // the first look came with the creation
-			f.has("out", resultLines(0, 1))
-			f.with(func() { f.output = []byte(resultLines(0, 2)) })
+			f.has("out", resultLines(1))
+			f.with(func() { f.output = []byte(resultLines(2)) })
 		case 4:
-			f.has("out", resultLines(0, 2))
+			f.has("out", resultLines(2))
 			cancel()
 		}
 	}
@@ -109,11 +109,11 @@ func TestResultsGrow(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What came after the last note on the disk is not trusted.
-	f.put("out", resultLines(0, 2)+"half a li")
+	f.put("out", resultLines(2)+"half a li")
 	var failed []string
-	f.end("completed", resultLines(0, 2), `{"custom_id":"c2","error":{"message":"no"}}`+"\n")
+	f.end("completed", resultLines(2), `{"custom_id":"c2","error":{"message":"no"}}`+"\n")
 	f.works(func(o *batchrun.Options) { o.Failure = func(line []byte) { failed = append(failed, string(line)) } })
-	f.has("out", resultLines(0, 2))
+	f.has("out", resultLines(2))
 	f.has("err", `{"custom_id":"c2","error":{"message":"no"}}`+"\n")
 	if diff := cmp.Diff([]string{`{"custom_id":"c2","error":{"message":"no"}}`}, failed); diff != "" {
 		t.Error(diff)
@@ -129,14 +129,14 @@ func TestResultsGrow(t *testing.T) {
 	if b, err := f.run(nil); err != nil || b.Status != "completed" {
 		t.Errorf("%+v, %v", b, err)
 	}
-	f.has("out", resultLines(0, 2))
+	f.has("out", resultLines(2))
 }
 
 // TestBrokenDownloads: a download that breaks goes on at its byte, whatever breaks it.
 func TestBrokenDownloads(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.end("completed", resultLines(0, 1000), "")
+	f.end("completed", resultLines(1000), "")
 	broken := 0
 	var ranges []string
 	f.with(func() {
@@ -152,7 +152,7 @@ func TestBrokenDownloads(t *testing.T) {
 			w.WriteHeader(http.StatusPartialContent)
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			lines := resultLines(0, 1000)
+			lines := resultLines(1000)
 			from := strings.TrimSuffix(strings.TrimPrefix(r.Header.Get("Range"), "bytes="), "-")
 			at := 0
 			for _, c := range from {
@@ -166,7 +166,7 @@ func TestBrokenDownloads(t *testing.T) {
 		}
 	})
 	f.works(nil)
-	f.has("out", resultLines(0, 1000))
+	f.has("out", resultLines(1000))
 	// Lines of 19 bytes: of 50, two are whole.
 	if diff := cmp.Diff([]string{"", "bytes=38-", "bytes=76-", "bytes=114-"}, ranges); diff != "" {
 		t.Errorf("ranges: %s", diff)
@@ -178,17 +178,17 @@ func TestNoRanges(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.with(func() {
-		f.output = []byte(resultLines(0, 1))
+		f.output = []byte(resultLines(1))
 		f.meddle = func(_ http.ResponseWriter, r *http.Request) bool { r.Header.Del("Range"); return false }
 	})
 	f.works(func(o *batchrun.Options) {
 		o.Changed = func(apiclient.Batch) {
 			if f.polls.Load() == 3 {
-				f.end("completed", strings.TrimSuffix(resultLines(0, 3), "\n"), "")
+				f.end("completed", strings.TrimSuffix(resultLines(3), "\n"), "")
 			}
 		}
 	})
-	f.has("out", strings.TrimSuffix(resultLines(0, 3), "\n"))
+	f.has("out", strings.TrimSuffix(resultLines(3), "\n"))
 }
 
 // TestRefusals: what could send something twice, or spoil a file, is refused, with what to do.
@@ -210,7 +210,7 @@ func TestRefusals(t *testing.T) {
 	f.refuses("is not a file", func(o *batchrun.Options) { o.Input = "/dev/null" })
 	f.refuses("no such file", func(o *batchrun.Options) { o.Input = f.path("nothing") })
 
-	f.with(func() { f.output = []byte(resultLines(0, 2)) })
+	f.with(func() { f.output = []byte(resultLines(2)) })
 	ctx, cancel := context.WithCancel(t.Context())
 	o := f.options()
 	o.Changed = func(apiclient.Batch) {
@@ -233,9 +233,9 @@ func TestRefusals(t *testing.T) {
 	f.refuses("cannot be read: it is not the state of a batch", nil)
 
 	// With --restart all is sent again.
-	f.end("completed", resultLines(0, 3), "")
+	f.end("completed", resultLines(3), "")
 	f.works(func(o *batchrun.Options) { o.Restart = true })
-	f.has("out", resultLines(0, 3))
+	f.has("out", resultLines(3))
 	if len(f.uploads) != 2 || len(f.batches) != 2 {
 		t.Errorf("%d uploads and %d batches", len(f.uploads), len(f.batches))
 	}
@@ -270,9 +270,9 @@ func TestNothingSentIsNothingTwice(t *testing.T) {
 	f.works(func(o *batchrun.Options) { o.Concurrency = 3 })
 	// The server found something wrong with the input: no request was sent.
 	f.put("in", input+"{\"custom_id\":\"d\"}\n")
-	f.end("completed", resultLines(0, 4), "")
+	f.end("completed", resultLines(4), "")
 	f.works(nil)
-	f.has("out", resultLines(0, 4))
+	f.has("out", resultLines(4))
 	if got := f.uploads[len(f.uploads)-1]; got != input+"{\"custom_id\":\"d\"}\n" {
 		t.Errorf("sent was %q", got)
 	}

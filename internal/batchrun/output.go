@@ -18,7 +18,7 @@ type growing struct {
 	path string
 	file *os.File // nil until the first line comes
 	size int64
-	// line, if it is set, hears of each line once it is on the disk.
+	// line, if it is set, hears of each line once it is written.
 	line func(text []byte)
 }
 

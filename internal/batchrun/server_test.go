@@ -162,9 +162,9 @@ func (s *server) refuse(w http.ResponseWriter, status int, message string) {
 }
 
 // resultLines are so many lines of results.
-func resultLines(from, to int) string {
+func resultLines(count int) string {
 	var b strings.Builder
-	for n := from; n < to; n++ {
+	for n := range count {
 		fmt.Fprintf(&b, `{"custom_id":"c%d"}`+"\n", n)
 	}
 	return b.String()

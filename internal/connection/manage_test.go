@@ -88,6 +88,14 @@ func TestFailuresNameStageAndRemedy(t *testing.T) {
 			d.Settings.Network = connector.CloudflareAccess
 			d.Secrets = connector.Secrets{connector.CloudflareID: secret.New("id"), connector.CloudflareSecret: secret.New("wrong")}
 		}},
+		// Nobody is to authorize first, only to hear of it then.
+		{"a wrong Cloudflare token before OAuth", p.URL(), "auth", "Cloudflare Access", func(d *connection.Draft) {
+			d.Settings.Network, d.Settings.Auth.Type = connector.CloudflareAccess, connector.AuthOAuth
+			d.Secrets = connector.Secrets{connector.CloudflareID: secret.New("id"), connector.CloudflareSecret: secret.New("wrong")}
+		}},
+		{"nobody there, with OAuth", nobody, "connect", "check that the server is running", func(d *connection.Draft) {
+			d.Settings.Auth.Type = connector.AuthOAuth
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -167,6 +175,18 @@ func TestRules(t *testing.T) {
 		"disable":  func(by connection.Caller, id string) error { _, err := w.Enable(ctx, by, id, false); return err },
 		"restrict": func(by connection.Caller, id string) error { _, err := w.Restrict(ctx, by, id, ""); return err },
 		"lift":     func(by connection.Caller, id string) error { _, err := w.Unrestrict(ctx, by, id); return err },
+		"vet": func(by connection.Caller, id string) error {
+			c := must(w.Store.Connector(ctx, "acme", id))
+			_, err := w.Vet(ctx, by, id, c.Version, c.Probe.At)
+			return err
+		},
+		"let members add": func(by connection.Caller, id string) error {
+			if by != bob || id != shared {
+				return connector.ErrHidden // it is about no connector
+			}
+			_, err := w.LetMembersAdd(ctx, by, true)
+			return err
+		},
 		"review": func(by connection.Caller, id string) error {
 			_, err := w.Review(ctx, by, id, must(w.Store.Connector(ctx, "acme", id)).Probe.At)
 			return err
@@ -225,6 +245,27 @@ func TestToolsThatChangeAreFlagged(t *testing.T) {
 	}
 	if v = must(w.Review(t.Context(), ann, v.ID, v.Probe.At)); v.Tag != connector.TagConnected || v.Probe.ReviewedBy != "ann" {
 		t.Errorf("after the review it is %s, reviewed by %q", v.Tag, v.Probe.ReviewedBy)
+	}
+}
+
+// An admin vets what they have seen, and sees what has become something else since.
+func TestVet(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	v := w.create(t, ann, draft(connector.Individual, mcpServer(t, mcptest.ServerOptions{}).URL()))
+	ctx := t.Context()
+	d := draft(connector.Individual, v.Settings.URL)
+	d.Settings.Transport = connector.SSE
+	now := must(w.Update(ctx, ann, v.ID, d))
+	if _, err := w.Vet(ctx, ada, v.ID, v.Version, v.Probe.At); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("what was changed meanwhile is vetted: %v", err)
+	}
+	vetted := must(w.Vet(ctx, ada, v.ID, now.Version, now.Probe.At))
+	if !vetted.IsVetted() || vetted.Vetting.By != "ada" || vetted.Version != now.Version {
+		t.Errorf("it is %+v, %+v", vetted.Vetting, vetted.Connector)
+	}
+	if again := must(w.Update(ctx, ann, v.ID, draft(connector.Individual, v.Settings.URL))); again.IsVetted() || again.Vetting == nil {
+		t.Errorf("after a change it is %+v", again.Vetting)
 	}
 }
 

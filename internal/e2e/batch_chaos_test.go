@@ -26,7 +26,7 @@ var brokenBodies = []struct {
 	status int
 }{
 	{`{"model":"openai/gpt-5.5"}`, 400},
-	{`{"model":"nobody/knows","input":"x"}`, 400},
+	{`{"model":"openai/gpt-5.5","input":42}`, 400},
 	{`{"model":"openai/gpt-5.5","input":"x","temperature":"hot"}`, 400},
 	{`{"model":"openai/gpt-5.5","input":"x","tools":[{"type":"telepathy"}]}`, 400},
 	{`{"model":"openai/gpt-5.5","input":"x","previous_response_id":"resp_nobody"}`, 400},

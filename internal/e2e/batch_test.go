@@ -83,11 +83,11 @@ func upload(ctx context.Context, t *testing.T, url, content string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return read[struct{ ID string }](t, a).ID
+	return readAs[struct{ ID string }](t, a).ID
 }
 
-// read decodes an answer that must be a success.
-func read[T any](t *testing.T, a answer) (v T) {
+// readAs decodes an answer that must be a success.
+func readAs[T any](t *testing.T, a answer) (v T) {
 	t.Helper()
 	if a.status != http.StatusOK {
 		t.Fatalf("got status %d, want 200: %s", a.status, a.body)
@@ -106,7 +106,7 @@ func createBatch(ctx context.Context, t *testing.T, url, fileID, more string) ba
 	if err != nil {
 		t.Fatal(err)
 	}
-	return read[batchObject](t, a)
+	return readAs[batchObject](t, a)
 }
 
 // batchAt returns a batch as a starter shows it. It is false if the starter does not answer.

@@ -168,7 +168,7 @@ func TestCLIExitCodes(t *testing.T) {
 		{"refused", 1, "previous_response_id: ", []string{"run", "x", "--previous", "resp_x"}},
 		{"a model that nobody knows", 3, "the run failed: ", []string{"run", "x", "--model", "nobody/knows"}},
 		{"unknown response", 1, "not found", []string{"responses", "get", "resp_x"}},
-		{"unknown flag", 2, "unknown flag: --modle", []string{"run", "x", "--modle", "y"}},
+		{"unknown flag", 2, "unknown flag: --modl", []string{"run", "x", "--modl", "y"}},
 		{"too many arguments", 2, "accepts at most 1 arg", []string{"run", "two", "prompts"}},
 		{"bad time", 2, "--created-after must be a date", []string{"responses", "list", "--created-after", "yesterday"}},
 	} {

@@ -106,11 +106,41 @@ func TestCLIBatchOnTerminal(t *testing.T) {
 	c.await(c.stdout, "\x1b\\[31m✗\x1b\\[0m c2: ")
 	close(counting.release)
 	shown, _ := c.want(4)
-	if !regexp.MustCompile("\\d/s · ").MatchString(shown) || !strings.Contains(shown, "12 of 12 · 1 failed · completed · batch_") {
+	if !regexp.MustCompile(`\d/s · `).MatchString(shown) || !strings.Contains(shown, "12 of 12 · 1 failed · completed · batch_") {
 		t.Errorf("it shows %q", shown)
 	}
 	// What remains is not the bar.
 	if last := shown[strings.LastIndex(shown, "\x1b[J"):]; strings.Contains(last, "█") {
 		t.Errorf("at the end it shows %q", last)
+	}
+}
+
+// TestCLIAsksForSecrets: whoever adds a server is asked whether they trust it, and for its key, which is not shown while it is typed.
+func TestCLIAsksForSecrets(t *testing.T) {
+	t.Parallel()
+	d := startDev(t, filepath.Join(t.TempDir(), "data"))
+	github := strings.Replace(d.mcp, "/mcp", "/github/mcp", 1)
+	o := cliOptions{url: d.api, env: []string{"PERDURE_API_KEY=" + d.key}}
+	c, keyboard := startCLIOnTerminal(t, o, "connector", "add", "asked", github, "--token", "ask", "--enable")
+	c.await(c.stdout, "token: ")
+	typeLine(t, keyboard, cliToken)
+	c.await(c.stdout, `Do you trust it\? \[y/N\]`)
+	typeLine(t, keyboard, "y")
+	if out, _ := c.want(0); !strings.Contains(out, "Connected") {
+		t.Errorf("it shows %q", out)
+	}
+	c, keyboard = startCLIOnTerminal(t, o, "connector", "add", "not trusted", d.mcp)
+	c.await(c.stdout, `Do you trust it\?`)
+	typeLine(t, keyboard, "")
+	if out, _ := c.want(1); !strings.Contains(out, "nothing was saved") {
+		t.Errorf("it shows %q", out)
+	}
+	c, keyboard = startCLIOnTerminal(t, o, "connector", "update", "asked", "--token", "ask")
+	c.await(c.stdout, "token: ")
+	if _, err := keyboard.WriteString("half a secret\x03"); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := c.want(130); strings.Contains(out, "half") {
+		t.Errorf("it shows %q", out)
 	}
 }

@@ -70,7 +70,18 @@ func testEditConnector(t *testing.T, s *connectorStage) {
 		t.Errorf("the other server got %v", last.Header)
 	}
 
+	// Which tools the model is offered can be chosen once it is known which there are. None is no choice.
+	ada.choose(t, "Invoices", "Edit")
+	ada.do(t, "choose none", chromedp.WaitVisible(submitAnswer), chromedp.Click(chromedp.CSS(`[name="tools"][value="some"]`)),
+		discard(chromedp.Evaluate[bool](`document.querySelectorAll('[name=tool]').forEach(c => { c.checked = false }), true`)),
+		chromedp.Click(submitAnswer), chromedp.WaitVisible(`//p[contains(., "Choice of tools is empty: choose some, or offer all.")]`),
+		chromedp.Click(chromedp.CSS(`[name="tool"][value="lookup"]`)))
+	ada.fill(t, nil)
+	ada.save(t, "Invoices was saved.")
 	id := ada.idOf(t, "Invoices")
+	if n := strings.Count(s.html(t, ada, connectorsPath+"/"+id), "not offered"); n != 5 {
+		t.Errorf("%d tools are not offered, want 5 of 6", n)
+	}
 	// Who has looked at what was changed meanwhile sees how it is now.
 	ada.choose(t, "Invoices", "Edit")
 	ada.fill(t, entered{"name": "Mine alone"})

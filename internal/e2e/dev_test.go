@@ -96,6 +96,7 @@ func TestDev(t *testing.T) {
 	checkKeyFile(t, d, filepath.Join(data, "api-key"))
 	checkAddressTaken(t, d)
 	checkOwnDemoOnly(t, d)
+	d.checkExamples(t)
 	for name, example := range seedExamples(d) {
 		r := d.try(t, example)
 		if diff := cmp.Diff([]string{"mcp_list_tools", "mcp_call", "message"}, r.types()); diff != "" || r.Status != "completed" {

@@ -21,6 +21,7 @@
 //	settings_test.go   keys, members and accounts on pages, with JavaScript and without
 //	screenshots_test.go, pages_paint_test.go
 //	                   no tests: pictures of the pages, and how soon they show
+//	playground_test.go the playground in a browser, as a person uses it, with and without scripts
 //	clients_test.go    client libraries that we did not write; sdk_test.go runs them, in npm/clients and goclient
 //	golden_stream_test.go every byte of a stream
 //	resume_test.go     streams that are cut at every event, and go on elsewhere; sse_test.go reads them

@@ -53,8 +53,6 @@ var pageCases = []pageCase{
 	{route: "GET /playground", path: "/playground?previous={completed run}", as: acme},
 	{route: "GET /playground", path: "/playground?previous={running run}", as: []person{acmeAdmin}},
 	{route: "GET /playground", path: "/playground?from={completed run}", as: []person{emptyAdmin}, status: http.StatusNotFound},
-	{route: "GET /playground", path: "/playground"},
-	{route: "GET /playground", path: "/playground?from={completed run}", as: acme},
 	// Batches.
 	{route: "GET /batches", path: "/batches", heading: "Batches"},
 	{route: "GET /batches", path: "/batches?after={completed batch}", as: acme, heading: "Batches"},

@@ -16,10 +16,12 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"perdure/contract"
 	"perdure/internal/mcptest"
 	"perdure/internal/modeltest"
 	"perdure/internal/temporaldev/temporaldevtest"
@@ -180,6 +182,55 @@ func TestRecordContinued(t *testing.T) {
 			t.Fatal(err)
 		}
 		writeHistory(t, file, history)
+	}
+}
+
+// TestRecordRequested records runs that a program has started with a request, one of them refused, and the run of a schedule.
+func TestRecordRequested(t *testing.T) {
+	if !*record {
+		t.Skip("pass -record to record histories anew")
+	}
+	server := mcptest.NewHostile()
+	model := modeltest.New(modeltest.Calls(modeltest.Call{Name: "a__t", Arguments: "{}"}), modeltest.Text("done"), modeltest.Text("done"))
+	closeModel(t, model)
+	t.Cleanup(func() { server.Close() })
+	s := ownStack(t, stackOptions{Temporal: temporaldevtest.Address(t), Model: model.URL()})
+	for file, body := range map[string]string{
+		"answered": `{"input": "x", "tools": [{"type": "mcp", "server_label": "a", "server_url": "` + server.URL() + `"}]}`,
+		"refused":  `{"input": "x", "temperature": 9}`,
+	} {
+		run, err := s.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: contract.NewResponseID(), TaskQueue: s.queue},
+			contract.ResponseName, contract.ResponseInput{Request: contract.Request{
+				Organization: organization, User: user, Key: "laptop", Body: contract.JSON(body), Batch: "batch_1", CustomID: "a",
+				Return: contract.ReturnResponse,
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = run.Get(t.Context(), nil) // one is meant to fail
+		s.recordHistory(t, run.GetID(), "../../workflows/testdata/requested/"+file+".json")
+	}
+	a := s.send(t, http.MethodPost, "/schedules", `{"interval": 86400, "request": {"input": "x"}}`)
+	var made struct{ ID string }
+	if err := json.Unmarshal(a.body, &made); err != nil || made.ID == "" {
+		t.Fatalf("HTTP %d: %s", a.status, a.body)
+	}
+	s.send(t, http.MethodPost, "/schedules/"+made.ID+"/trigger", "")
+	schedule := s.temporal.ScheduleClient().GetHandle(t.Context(), made.ID)
+	var id string
+	until(t, "the schedule has run", func() bool {
+		d, err := schedule.Describe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(d.Info.RecentActions) > 0 {
+			id = d.Info.RecentActions[0].StartWorkflowResult.WorkflowID
+		}
+		return id != "" && len(d.Info.RunningWorkflows) == 0
+	})
+	s.recordHistory(t, id, "../../workflows/testdata/scheduled/response.json")
+	if err := schedule.Delete(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -201,7 +201,7 @@ func TestRunsListFilters(t *testing.T) {
 	other := s.run(t, `"input": "another model", "model": "backup/other"`)
 	server := s.run(t, `"input": "with a server", `+s.tools("files"))
 	rows := func(ids ...string) string {
-		want, err := json.Marshal(ids)
+		want, err := json.Marshal(append([]string{}, ids...))
 		if err != nil {
 			t.Fatal(err)
 		}

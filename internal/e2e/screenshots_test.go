@@ -12,7 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"perdure/internal/mcptest"
 )
 
 var screenshotsDir = flag.String("screenshots", "", "folder that TestScreenshots writes pictures of the pages to; empty: it does nothing")
@@ -34,6 +37,19 @@ const (
 )
 
 var shots = []shot{
+	{name: "playground", path: "/playground?example=0", narrow: true, before: func(t *testing.T, v *visitor) {
+		t.Helper()
+		v.do(t, "run the example", chromedp.Click(chromedp.CSS("#run")),
+			discard(chromedp.Poll[bool](`document.querySelector(".run-message")?.textContent.includes("demo model") && !document.getElementById("run").disabled`)),
+			discard(chromedp.Evaluate[bool](`scrollTo(0, 0), true`)))
+	}},
+	{name: "connectors", path: "/settings/connectors", narrow: true},
+	{name: "connector", path: "/settings/connectors/{deepwiki}"},
+	{name: "connector-new", path: "/settings/connectors", before: func(t *testing.T, v *visitor) {
+		t.Helper()
+		v.do(t, "open the dialog", chromedp.Click(chromedp.CSS("a[data-sheet]")), chromedp.WaitVisible(chromedp.CSS("dialog [name=url]")))
+	}},
+	{name: "connectors-permissions", path: "/enterprise/connectors"},
 	{name: "api-keys", path: "/settings/keys?all=1", narrow: true},
 	{name: "api-key-new", path: "/settings/keys/new"},
 	{name: "account", path: "/settings/account"},
@@ -64,6 +80,7 @@ func TestScreenshots(t *testing.T) {
 	d := newDemoScene(t)
 	v := newBrowser(t).visitor(t)
 	v.visit(t, d.signIn)
+	v.do(t, "hide what scrolls", call(emulation.SetScrollbarsHidden, emulation.SetScrollbarsHiddenParams{Hidden: true}))
 	total := 0
 	take := func(s shot, theme string, width, height int64) {
 		v.prefer(t, theme)
@@ -111,13 +128,25 @@ type demoScene struct {
 	*devProcess
 	signIn string // a link, good once
 	made   map[string]string
+	tools  *mcptest.Server // whose tool "slow" takes as long as the scene
 }
 
 var signInLink = regexp.MustCompile(`Sign-in link +(\S+)`)
 
 func newDemoScene(t *testing.T) *demoScene {
 	t.Helper()
-	d := &demoScene{devProcess: startDev(t, t.TempDir()), made: map[string]string{}}
+	d := &demoScene{made: map[string]string{}, tools: mcptest.NewServer(mcptest.ServerOptions{})}
+	t.Cleanup(func() {
+		d.tools.Release()
+		if err := d.tools.Close(); err != nil {
+			t.Log(err) // calls may be under way still
+		}
+	})
+	config := filepath.Join(t.TempDir(), "perdure.yaml")
+	if err := os.WriteFile(config, []byte("network:\n  allow_origins: [\"http://127.0.0.1:*\"]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.devProcess = startDev(t, t.TempDir(), "--config", config)
 	link := signInLink.FindSubmatch(d.output.since(0))
 	if link == nil {
 		t.Fatal("the banner has no sign-in link")
@@ -127,13 +156,13 @@ func newDemoScene(t *testing.T) *demoScene {
 		d.post(t, "/v1/organization/members", member)
 	}
 	d.post(t, "/v1/organization", `{"members_may_add_connectors":true}`)
-	for name, key := range map[string]string{
-		"laptop":        `{"name":"laptop","scopes":["responses","connectors"]}`,
-		"nightly-batch": `{"name":"nightly-batch","expires_at":4102444800}`,
-		"old":           `{"name":"old-laptop","user":"grace"}`,
-		"ci":            `{"name":"ci","user":"ada","scopes":["responses","connectors","admin"]}`,
+	for _, key := range []named{
+		{"old", `{"name":"old-laptop","user":"grace"}`},
+		{"ci", `{"name":"ci","user":"ada","scopes":["responses","connectors","admin"]}`},
+		{"nightly-batch", `{"name":"nightly-batch","expires_at":4102444800}`},
+		{"laptop", `{"name":"laptop","scopes":["responses","connectors"]}`},
 	} {
-		d.made[name] = d.post(t, "/v1/organization/api_keys", key)
+		d.made[key.name] = d.post(t, "/v1/organization/api_keys", key.body)
 	}
 	d.request(t, http.MethodDelete, "/v1/organization/api_keys/"+d.made["old"], "")
 	d.connect(t)
@@ -141,32 +170,45 @@ func newDemoScene(t *testing.T) *demoScene {
 	return d
 }
 
+// named is the body of a request that makes something, with what it is called here.
+type named struct{ name, body string }
+
 // connect adds connectors in the states that they may be in.
 func (d *demoScene) connect(t *testing.T) {
 	t.Helper()
 	github := strings.TrimSuffix(d.mcp, "/mcp") + "/github/mcp"
-	for name, connector := range map[string]string{
-		"deepwiki": fmt.Sprintf(`{"name":"DeepWiki","description":"Documentation of public repositories","url":%q,"scope":"organization","acknowledged":true,"auth":{"type":"none"}}`, d.mcp),
-		"github":   fmt.Sprintf(`{"name":"GitHub","description":"Issues and pull requests","url":%q,"acknowledged":true,"auth":{"type":"api_key","api_key":"any-token"}}`, github),
-		"crm":      fmt.Sprintf(`{"name":"Acme CRM","description":"Customers and deals","url":%q,"acknowledged":true,"auth":{"type":"oauth"}}`, github),
-		"tickets":  `{"name":"Tickets","description":"Questions of customers","url":"https://tickets.invalid/mcp","acknowledged":true,"auth":{"type":"none"}}`,
+	for _, c := range []named{
+		{"tickets", `{"name":"Tickets","description":"Questions of customers","url":"https://tickets.invalid/mcp","acknowledged":true,"auth":{"type":"none"}}`},
+		{"crm", fmt.Sprintf(`{"name":"Acme CRM","description":"Customers and deals","url":%q,"acknowledged":true,"auth":{"type":"oauth"}}`, github)},
+		{"github", fmt.Sprintf(`{"name":"GitHub","description":"Issues and pull requests","url":%q,"acknowledged":true,"auth":{"type":"api_key","api_key":"any-token"}}`, github)},
+		{"deepwiki", fmt.Sprintf(`{"name":"DeepWiki","description":"Documentation of public repositories","url":%q,"scope":"organization","acknowledged":true,"auth":{"type":"none"}}`, d.mcp)},
 	} {
-		d.made[name] = d.post(t, "/v1/connectors", connector)
+		d.made[c.name] = d.post(t, "/v1/connectors", c.body)
 	}
-	d.post(t, "/v1/connectors/"+d.made["deepwiki"]+"/enable", "")
+	for _, path := range []string{d.made["github"] + "/enable", d.made["deepwiki"] + "/enable", d.made["deepwiki"] + "/share"} {
+		d.post(t, "/v1/connectors/"+path, "")
+	}
 }
 
-// run makes runs as they come: some complete, one fails.
+// run makes runs as they come: some complete, one fails, one is cut short, one takes its time.
 func (d *demoScene) run(t *testing.T) {
 	t.Helper()
-	const body = `{"model":%q,"input":%q,"tools":[%s]%s}`
-	wiki := fmt.Sprintf(`{"type":"mcp","server_label":"deepwiki","connector_id":%q}`, d.made["deepwiki"])
-	for name, request := range map[string]string{
-		"completed run": fmt.Sprintf(body, "openai/gpt-5.5", "Use DeepWiki to explain what the perplexityai/perplexity-py repository does.", wiki, ""),
-		"other run":     fmt.Sprintf(body, "demo/scripted", "Use DeepWiki to read the structure of the facebook/react wiki.", wiki, ""),
-		"background":    fmt.Sprintf(body, "demo/scripted", "What is a durable workflow?", "", `,"background":true`),
+	connector := func(label string) string {
+		return fmt.Sprintf(`{"type":"mcp","server_label":%q,"connector_id":%q}`, label, d.made[label])
+	}
+	server := func(label, url string) string {
+		return fmt.Sprintf(`{"type":"mcp","server_label":%q,"server_url":%q}`, label, url)
+	}
+	const request = `{"model":%q,"input":%q,"tools":[%s]%s}`
+	for _, r := range []named{
+		{"plain run", fmt.Sprintf(request, "demo/scripted", "What is a durable workflow?", "", "")},
+		{"failed run", fmt.Sprintf(request, "demo/scripted", "Which orders are late?", server("orders", "http://127.0.0.1:1/mcp"), `,"background":true`)},
+		{"other run", fmt.Sprintf(request, "openai/gpt-5.5", "Use GitHub to find open issues about authentication in perplexityai/perplexity-py.", connector("github"), "")},
+		{"cut run", fmt.Sprintf(request, "demo/scripted", "Use DeepWiki to read the structure of the facebook/react wiki.", connector("deepwiki"), `,"max_steps":1`)},
+		{"completed run", fmt.Sprintf(request, "openai/gpt-5.5", "Use DeepWiki to explain what the perplexityai/perplexity-py repository does.", connector("deepwiki"), "")},
+		{"running run", fmt.Sprintf(request, "demo/scripted", "Use the tool slow, then say what it answered.", server("slow", d.tools.URL()), `,"background":true`)},
 	} {
-		d.made[name] = d.post(t, "/v1/responses", request)
+		d.made[r.name] = d.post(t, "/v1/responses", r.body)
 	}
 }
 

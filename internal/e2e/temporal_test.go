@@ -1,12 +1,8 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"mime/multipart"
 	"net/http"
 	"os"
 	"os/exec"
@@ -82,17 +78,8 @@ func until(t *testing.T, what string, holds func() bool) {
 // uploadLines uploads a file of requests and returns its ID.
 func (s *stack) uploadLines(t *testing.T, lines string) string {
 	t.Helper()
-	var body bytes.Buffer
-	form := multipart.NewWriter(&body)
-	err := form.WriteField("purpose", "batch")
-	part, partErr := form.CreateFormFile("file", "in.jsonl")
-	if err = errors.Join(err, partErr); err == nil {
-		_, err = io.WriteString(part, lines)
-	}
-	if err = errors.Join(err, form.Close()); err != nil {
-		t.Fatal(err)
-	}
-	a := s.send(t, http.MethodPost, "/files", body.String(), "Content-Type", form.FormDataContentType())
+	body, contentType := fileForm(t, "in.jsonl", lines)
+	a := s.send(t, http.MethodPost, "/files", body, "Content-Type", contentType)
 	var file struct{ ID string }
 	if err := json.Unmarshal(a.body, &file); err != nil || file.ID == "" {
 		t.Fatalf("HTTP %d with %s", a.status, a.body)

@@ -15,6 +15,9 @@ import (
 // ErrNobody is that there is nobody to ask: no terminal to read from.
 var ErrNobody = errors.New("there is no terminal to ask on")
 
+// ErrInterrupted is that whoever was asked has pressed Ctrl-C, or Ctrl-D.
+var ErrInterrupted = errors.New("interrupted")
+
 // maxReply bounds what is read from whoever is asked, in bytes.
 const maxReply = 64 << 10
 
@@ -56,26 +59,26 @@ func (a *Asker) Ask(ctx context.Context, question string) (string, error) {
 	})
 }
 
-// Secret is Ask without an echo of what is typed.
+// Secret is Ask without an echo of what is typed, also of what is typed before the question is there.
 func (a *Asker) Secret(ctx context.Context, question string) (string, error) {
 	fd := int(a.file.Fd())
-	before, err := term.GetState(fd)
+	before, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", err
 	}
-	if _, err := fmt.Fprint(a.out, question); err != nil {
-		return "", err
-	}
-	text, err := a.wait(ctx, func() (string, error) {
-		line, err := term.ReadPassword(fd)
-		return strings.TrimSpace(string(line)), err
+	// Whoever interrupts must not be left with a terminal that shows nothing.
+	defer func() { _ = term.Restore(fd, before) }()
+	screen := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{a.replies, a.out}, "")
+	return a.wait(ctx, func() (string, error) {
+		text, err := screen.ReadPassword(question)
+		if errors.Is(err, io.EOF) {
+			err = ErrInterrupted // Ctrl-C is a key like others there
+		}
+		return strings.TrimSpace(text), err
 	})
-	if err != nil {
-		// Whoever interrupts must not be left with a terminal that shows nothing.
-		_ = term.Restore(fd, before)
-	}
-	fmt.Fprintln(a.out)
-	return text, err
 }
 
 // wait reads beside ctx: a read from a terminal cannot be interrupted.

@@ -14,6 +14,12 @@ import (
 // newHeaderRows is how many headers can be added to a connector with one form; a form that was saved has as many again.
 const newHeaderRows = 2
 
+// Which tools the model may be offered: all, or those that are chosen. The form has it once it is known which there are.
+const (
+	allTools  = "all"
+	someTools = "some"
+)
+
 // secretFields are the fields of secrets, which are called as the API calls them.
 var secretFields = []connector.SecretName{connector.APIKey, connector.ClientSecret, connector.CloudflareID, connector.CloudflareSecret}
 
@@ -27,6 +33,12 @@ func draftOf(v url.Values, base connector.Settings, icon []byte) connection.Draf
 	s.Network = connector.Network(v.Get("network.type"))
 	s.Acknowledged = v.Has("acknowledged")
 	s.Auth = authOf(v, base.Auth, s.Scope)
+	switch v.Get("tools") {
+	case allTools:
+		s.AllowedTools = nil
+	case someTools:
+		s.AllowedTools = v["tool"]
+	}
 	d := connection.Draft{Icon: icon, Secrets: connector.Secrets{}}
 	s.Headers = headersOf(v, d.Secrets)
 	for _, name := range secretFields {

@@ -135,6 +135,29 @@ func TestDraftOf(t *testing.T) {
 	}
 }
 
+func TestOffer(t *testing.T) {
+	t.Parallel()
+	probe := connector.Probe{Tools: []connector.Tool{{Name: "a"}, {Name: "b"}}}
+	for _, tt := range []struct {
+		fields  string
+		allowed []string // before
+		some    bool
+		want    []toolChoice
+	}{
+		{"name=x", []string{"b"}, true, []toolChoice{{"a", false, false}, {"b", true, false}}}, // a form without the field
+		{"tools=all\ntool=a", []string{"b"}, false, []toolChoice{{"a", true, false}, {"b", true, false}}},
+		{"tools=some", []string{"b"}, true, []toolChoice{{"a", false, false}, {"b", false, false}}},
+		{"tools=some\ntool=a\ntool=gone", nil, true, []toolChoice{{"a", true, false}, {"b", false, false}, {"gone", true, true}}},
+	} {
+		var form connectorForm
+		form.Settings = draftOf(parse(t, tt.fields), connector.Settings{AllowedTools: tt.allowed}, nil).Settings
+		form.offer(probe, tt.some)
+		if diff := cmp.Diff(tt.want, form.Tools); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.fields, diff)
+		}
+	}
+}
+
 // An empty field of a secret keeps what is stored, and browsers have line breaks of their own.
 func TestDraftOfLittle(t *testing.T) {
 	t.Parallel()

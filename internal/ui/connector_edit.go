@@ -1,8 +1,10 @@
 package ui
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"perdure/internal/connection"
@@ -33,6 +35,7 @@ func (u *ui) emptyForm(s section) connectorForm {
 func (u *ui) formOf(s section, v connection.View) connectorForm {
 	f := u.emptyForm(s)
 	f.ID, f.Settings, f.stored, f.Icon, f.Version = v.ID, v.Settings, v.Stored, iconPath(v.Connector), v.Version
+	f.offer(v.Probe, len(v.Settings.AllowedTools) > 0)
 	return f
 }
 
@@ -125,19 +128,12 @@ func (u *ui) updateConnector(s section) starter.PageHandler {
 			f.Problems = []problem{{Text: "It was changed meanwhile. This is how it is now: enter what you wanted once more."}}
 			return u.showForm(w, r, who, http.StatusConflict, f)
 		}
-		by, draft := u.api.Caller(r, who), draftOf(values, v.Settings, icon)
-		changed, err := u.api.Connections.Update(r.Context(), by, v.ID, draft)
-		if err == nil && len(icon) == 0 && values.Has("icon.remove") && v.Icon != "" {
-			changed, err = u.api.Connections.SetIcon(r.Context(), by, v.ID, nil)
-		}
-		wrong := asInvalid(err)
-		if denied := asDenied(err); denied != nil {
-			// To edit is allowed, but not to lead the connector to another server.
-			wrong = connector.Invalid{{Param: "url", Message: "cannot be changed to another server: " + denied.Reason}}
-		}
-		if wrong != nil {
+		draft := draftOf(values, v.Settings, icon)
+		changed, err := u.changeConnector(r.Context(), u.api.Caller(r, who), v, draft, values)
+		if wrong := asInvalid(err); wrong != nil {
 			f := u.formOf(s, v)
 			f.Settings = draft.Settings
+			f.offer(v.Probe, values.Get("tools") == someTools)
 			f.refuse(wrong)
 			return u.showForm(w, r, who, http.StatusUnprocessableEntity, f)
 		}
@@ -146,6 +142,22 @@ func (u *ui) updateConnector(s section) starter.PageHandler {
 		}
 		return done(w, r, s.Path, s.card(changed).told("saved"))
 	}
+}
+
+// changeConnector makes the change that a form wants.
+func (u *ui) changeConnector(ctx context.Context, by connection.Caller, v connection.View, d connection.Draft, form url.Values) (connection.View, error) {
+	if form.Get("tools") == someTools && len(d.Settings.AllowedTools) == 0 {
+		return v, connector.Invalid{{Param: "allowed_tools", Message: "is empty: choose some, or offer all"}}
+	}
+	changed, err := u.api.Connections.Update(ctx, by, v.ID, d)
+	if denied := asDenied(err); denied != nil {
+		// To edit is allowed, but not to lead the connector to another server.
+		return v, connector.Invalid{{Param: "url", Message: "cannot be changed to another server: " + denied.Reason}}
+	}
+	if err == nil && len(d.Icon) == 0 && form.Has("icon.remove") && v.Icon != "" {
+		return u.api.Connections.SetIcon(ctx, by, v.ID, nil)
+	}
+	return changed, err
 }
 
 func asInvalid(err error) connector.Invalid {

@@ -10,13 +10,15 @@ import (
 // connectorForm is the form of a connector: of a new one, of one that is there, or as a person has filled it in and has to correct it. It
 // holds no secret, not even one that was just entered.
 type connectorForm struct {
-	section  section
-	Settings connector.Settings
-	ID       string // empty: it is new
-	Icon     string // the path of the icon that is there
-	Redirect string // the OAuth redirect URL
-	Version  int64  // of the connector that the form shows
-	Problems []problem
+	section   section
+	Settings  connector.Settings
+	ID        string // empty: it is new
+	Icon      string // the path of the icon that is there
+	Redirect  string // the OAuth redirect URL
+	Version   int64  // of the connector that the form shows
+	Tools     []toolChoice
+	SomeTools bool // the model is offered some of them only
+	Problems  []problem
 
 	stored []connector.SecretName
 	wrong  connector.Invalid
@@ -77,7 +79,10 @@ var inputs = map[string]field{
 	"description": {Label: "Description", Max: connector.MaxDescription, Hint: "Optional. What it is good for, in a sentence."},
 	"icon":        {Label: "Icon", Hint: "Optional. PNG, JPEG, GIF or WebP. Maximum image size: 128 KB."},
 	"auth.header": {Label: "Header", Placeholder: "Authorization", Hint: "The request header that carries the key."},
-	"auth.prefix": {Label: "Scheme", Placeholder: "Bearer", Max: connector.MaxPrefix, Hint: "The word before the key. Left empty, it is Bearer for the header Authorization and none for others."},
+	"auth.prefix": {
+		Label: "Scheme", Placeholder: "Bearer", Max: connector.MaxPrefix,
+		Hint: "The word before the key. Left empty, it is Bearer for the header Authorization and none for others.",
+	},
 	"auth.api_key": {
 		Label: "API key", Secret: true, Hint: "Stored encrypted, and never shown again.",
 	},
@@ -102,7 +107,7 @@ var inputs = map[string]field{
 var choices = map[string]string{
 	"transport": "Transport", "auth.type": "Authentication", "network.type": "Network access", "acknowledged": "Acknowledgement",
 	"auth.oauth.grants": "Who authorizes", "auth.oauth.client_auth": "Client authentication", "auth.oauth.endpoints": "Endpoints",
-	"headers": "Headers",
+	"headers": "Headers", "allowed_tools": "Choice of tools",
 }
 
 // Input returns a field with what it holds.
@@ -207,6 +212,28 @@ func (f connectorForm) Headers() []header {
 	return rows
 }
 
+// toolChoice is a tool that the model may be offered.
+type toolChoice struct {
+	Name    string
+	Offered bool
+	Gone    bool // the server does not have it any more
+}
+
+// offer fills in which tools the model is offered: those of the server, and those that were chosen and are gone.
+func (f *connectorForm) offer(probe connector.Probe, some bool) {
+	f.SomeTools, f.Tools = some, nil
+	known := map[string]bool{}
+	for _, tool := range probe.Tools {
+		known[tool.Name] = true
+		f.Tools = append(f.Tools, toolChoice{Name: tool.Name, Offered: !some || slices.Contains(f.Settings.AllowedTools, tool.Name)})
+	}
+	for _, name := range f.Settings.AllowedTools {
+		if !known[name] {
+			f.Tools = append(f.Tools, toolChoice{Name: name, Offered: true, Gone: true})
+		}
+	}
+}
+
 // refuse fills in what is wrong with the form.
 func (f *connectorForm) refuse(wrong connector.Invalid) {
 	f.wrong = wrong
@@ -219,6 +246,9 @@ func (f *connectorForm) refuse(wrong connector.Invalid) {
 func (f connectorForm) place(param string) string {
 	_, typed := inputs[param]
 	_, chosen := choices[param]
+	if param == "allowed_tools" && len(f.Tools) == 0 {
+		return "" // they can be chosen once it is known which there are
+	}
 	if typed || chosen {
 		return fieldID(param)
 	}

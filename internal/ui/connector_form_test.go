@@ -26,7 +26,7 @@ func TestFormProblems(t *testing.T) {
 		{"f-auth-oauth-endpoints", "Endpoints must have authorization and token."},
 		{"f-header-0-value", "Header X-Tenant has to be entered again."},
 		{"f-acknowledged", "Confirm that you understand the risks of custom connectors."},
-		{"", "allowed_tools has 200 tools."},
+		{"", "Choice of tools has 200 tools."},
 	}
 	for i, p := range f.Problems {
 		if i >= len(want) || p != want[i] {
@@ -58,6 +58,7 @@ func TestFormProblems(t *testing.T) {
 func TestFormHasEveryField(t *testing.T) {
 	t.Parallel()
 	f := connectorForm{section: enterpriseSection, ID: "conn_X", Icon: "/v1/connectors/conn_X/icon", Settings: connector.Settings{Scope: connector.Organization}}
+	f.Tools = []toolChoice{{Name: "echo"}}
 	w := httptest.NewRecorder()
 	if err := pages.RenderPart(w, "connector_edit", "sheet", f); err != nil {
 		t.Fatal(err)

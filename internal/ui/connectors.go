@@ -153,7 +153,9 @@ func (u *ui) showConnector(s section) starter.PageHandler {
 
 // facts are what there is to know, but for the status, the tools and anything secret.
 func (c connectorCard) facts() []fact {
-	facts := []fact{{"MCP Server URL", c.Address()}, {"Transport", transports[c.Settings.Transport]}, {"Authentication", authTypes[c.Settings.Auth.Type]}}
+	facts := []fact{
+		{"MCP Server URL", c.Address()}, {"Transport", transports[c.Settings.Transport]}, {"Authentication", authTypes[c.Settings.Auth.Type]},
+	}
 	add := func(name, text string) {
 		if text != "" {
 			facts = append(facts, fact{name, text})

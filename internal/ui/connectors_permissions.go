@@ -14,7 +14,9 @@ import (
 func admins(h starter.PageHandler) starter.PageHandler {
 	return func(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
 		if who.Role != identity.Admin {
-			return &connector.Denied{Reason: "only admins of the organization may see its settings: ask one of them, or go to your own connectors under Account settings"}
+			return &connector.Denied{
+				Reason: "only admins of the organization may see its settings: ask one of them, or go to your own connectors under Account settings",
+			}
 		}
 		return h(w, r, who)
 	}

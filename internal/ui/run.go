@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"perdure/internal/identity"
+	"perdure/internal/page"
 	"perdure/internal/responses"
 	"perdure/starter"
 )
@@ -86,7 +87,7 @@ func (u *ui) showRun(w http.ResponseWriter, r *http.Request, who identity.Princi
 	if isPart(r) {
 		return pages.RenderPart(w, "run", "run", content)
 	}
-	f := u.frame(w, r, who, content.Title, runsPath, content)
+	f := u.frame(w, r, who, page.Foreign(content.Title), runsPath, content)
 	f.Styles, f.Scripts = []string{"stream.css", "runs.css"}, []string{"stream.js", "live.js"}
 	return u.show(w, "run", f)
 }
