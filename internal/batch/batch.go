@@ -121,9 +121,17 @@ func ResponseID(batchID string, line int) string {
 
 // requestID is what OpenAI calls a line in the output.
 func requestID(batchID string, line int) string {
-	return "batch_req_" + derived("line", batchID, strconv.Itoa(line))
+	return requestPrefix + derived("line", batchID, strconv.Itoa(line))
 }
 
+const (
+	requestPrefix = "batch_req_"
+	idVersion     = 8 // of a UUID that is made of a hash of our own choosing
+)
+
 func derived(parts ...string) string {
-	return uuid.NewHash(sha256.New(), uuid.Nil, []byte(strings.Join(parts, "\x00")), 8).String()
+	return uuid.NewHash(sha256.New(), uuid.Nil, hashed(parts...), idVersion).String()
 }
+
+// hashed is what IDs are made of.
+func hashed(parts ...string) []byte { return []byte(strings.Join(parts, "\x00")) }

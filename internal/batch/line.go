@@ -1,8 +1,13 @@
 package batch
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
 )
 
 // Result is a line of the output file or of the error file.
@@ -53,8 +58,18 @@ func (r Result) Succeeded() bool { return r.Response != nil && r.Response.Status
 // LineOf returns the number of the line whose result has an ID; 0: there is none behind the line near. An ID is a hash, so it takes as many
 // of these as there are lines in between.
 func (b *Batch) LineOf(resultID string, near int) int {
+	want, err := uuid.Parse(strings.TrimPrefix(resultID, requestPrefix))
+	if err != nil {
+		return 0
+	}
+	// It is requestID, as often as that may be called.
+	text := append(make([]byte, len(uuid.Nil), 100), hashed("line", b.ID, "")...)
+	head := len(text)
 	for line := near + 1; line <= b.Total; line++ {
-		if requestID(b.ID, line) == resultID {
+		text = strconv.AppendInt(text[:head], int64(line), 10)
+		sum := sha256.Sum256(text)
+		sum[6], sum[8] = sum[6]&0x0f|idVersion<<4, sum[8]&0x3f|0x80 // as RFC 9562 has it
+		if uuid.UUID(sum[:len(want)]) == want {
 			return line
 		}
 	}

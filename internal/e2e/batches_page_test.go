@@ -173,7 +173,8 @@ func (b *batchVisit) testPause(t *testing.T) {
 	state("Paused")
 	press("resume")
 	state("Running")
-	press("cancel")
+	b.leave(t, `a[href$="/cancel"]`)
+	b.leave(t, `form[action$="/cancel"] button`)
 	state("Cancelled")
 }
 
@@ -224,7 +225,7 @@ func (b *batchVisit) testPlain(t *testing.T) {
 // testOthers: another organization has no such batch, whatever is asked of it.
 func (b *batchVisit) testOthers(t *testing.T) {
 	token := b.session(t, acmeAdmin)
-	for _, path := range []string{"", "/failed", "/input", "/output", "/errors"} {
+	for _, path := range []string{"", "/failed", "/cancel", "/input", "/output", "/errors"} {
 		if resp, text := b.ask(t, http.MethodGet, b.pageStage.path(t, "/batches/{trent's batch}")+path, token, ""); resp.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: status %d: %s", path, resp.StatusCode, text)
 		}

@@ -61,6 +61,8 @@ var pageCases = []pageCase{
 	{route: "GET /batches/{id}", path: "/batches/{completed batch}", as: acme, heading: "nightly <b>büro<i>.jsonl"},
 	{route: "GET /batches/{id}", path: "/batches/{running batch}", as: acme, heading: "slow.jsonl"},
 	{route: "GET /batches/{id}", path: "/batches/{completed batch}", as: []person{emptyAdmin}, status: http.StatusNotFound, heading: "Not found"},
+	{route: "GET /batches/{id}/cancel", path: "/batches/{running batch}/cancel", as: acme, heading: "Cancel batch"},
+	{route: "GET /batches/{id}/cancel", path: "/batches/{running batch}/cancel", as: []person{emptyAdmin}, status: http.StatusNotFound, heading: "Not found"},
 	{route: "GET /batches/{id}/failed", path: "/batches/{completed batch}/failed", as: acme, heading: "Failed lines"},
 	{route: "GET /batches/{id}/failed", path: "/batches/{completed batch}/failed?from=1000", as: []person{acmeMember}, heading: "Failed lines"},
 	{route: "GET /batches/{id}/failed", path: "/batches/{completed batch}/failed", as: []person{emptyMember}, status: http.StatusNotFound, heading: "Not found"},

@@ -30,9 +30,6 @@ type batchContent struct {
 	Now                            time.Time
 }
 
-// Waiting is how many lines have not been begun, or not ended.
-func (c batchContent) Waiting() int { return max(0, c.Total-c.Done) }
-
 // failureRow is a line that has failed. Its message is cut, so that a page has a size.
 type failureRow struct {
 	starter.FailedLine
@@ -165,6 +162,20 @@ func wholeNumber(r *http.Request, name string, least int) (int, error) {
 
 // pathOfBatch is the path of a batch's page.
 func pathOfBatch(id string) string { return batchesPath + "/" + url.PathEscape(id) }
+
+// confirmCancel asks before a batch is ended.
+func (u *ui) confirmCancel(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
+	c, err := u.batchContent(r, who)
+	if err != nil {
+		return err
+	}
+	if !c.MayCancel {
+		return seeOther(w, r, pathOfBatch(c.ID), "There is nothing to cancel any more.")
+	}
+	f := u.frame(w, r, who, "Cancel batch", batchesPath, c)
+	f.Styles = []string{"batches.css"}
+	return u.show(w, "batch_cancel", f)
+}
 
 func (u *ui) cancelBatch(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
 	id := r.PathValue("id")

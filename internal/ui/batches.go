@@ -27,6 +27,7 @@ func (u *ui) batchRoutes(handle func(pattern string, h starter.PageHandler)) {
 	handle("GET "+one+"/input", u.batchFile(func(b *batch.Batch) string { return b.InputFile }))
 	handle("GET "+one+"/output", u.batchFile(func(b *batch.Batch) string { return b.OutputFile }))
 	handle("GET "+one+"/errors", u.batchFile(func(b *batch.Batch) string { return b.ErrorFile }))
+	handle("GET "+one+"/cancel", u.confirmCancel)
 	handle("POST "+one+"/cancel", u.cancelBatch)
 	handle("POST "+one+"/pause", u.pauseBatch(true))
 	handle("POST "+one+"/resume", u.pauseBatch(false))
