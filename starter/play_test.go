@@ -160,12 +160,12 @@ func TestPagesFollowRuns(t *testing.T) {
 		t.Errorf("asked: %s", a.body)
 	}
 
-	rest := alice.send(t, http.MethodGet, "/play/"+stored+"/follow", "", "Last-Event-ID", "1").body
+	rest := alice.get(t, "/play/"+stored+"/follow?starting_after=1").body
 	if !strings.HasSuffix(whole, rest) || !strings.Contains(rest, `"sequence_number":2`) || strings.Contains(rest, `"sequence_number":1,`) {
 		t.Errorf("after an event: %s\nof %s", rest, whole)
 	}
 	for _, last := range []string{"-1", "x", "1.5"} {
-		if a := alice.send(t, http.MethodGet, "/play/"+stored+"/follow", "", "Last-Event-ID", last); a.status != http.StatusBadRequest || a.failed(t).Param != "Last-Event-ID" {
+		if a := alice.get(t, "/play/"+stored+"/follow?starting_after="+last); a.status != http.StatusBadRequest || a.failed(t).Param != "starting_after" {
 			t.Errorf("after %q: HTTP %d with %s", last, a.status, a.body)
 		}
 	}
