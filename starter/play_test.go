@@ -108,9 +108,12 @@ func TestPagesStartRuns(t *testing.T) {
 		status      int
 		says        string
 	}{
-		{`{"input":1}`, aNonce, http.StatusBadRequest, "input"}, {`{"input":"x","model":"none/none"}`, aNonce, http.StatusBadRequest, "model"},
+		{`{"input":1}`, aNonce, http.StatusBadRequest, "input"},
+		{`{"input":"x","model":"none/none"}`, aNonce, http.StatusBadRequest, "model"},
 		{`{"input":"x","tools":[{"type":"mcp","server_label":"s","server_url":"http://10.0.0.1"}]}`, aNonce, http.StatusBadRequest, "tools[0].server_url"},
-		{hello, "", http.StatusBadRequest, "load the page again"}, {hello, "short", http.StatusBadRequest, "load the page again"}, {hello, aNonce + "!", http.StatusBadRequest, "load the page again"},
+		{hello, "", http.StatusBadRequest, "load the page again"},
+		{hello, "short", http.StatusBadRequest, "load the page again"},
+		{hello, aNonce + "!", http.StatusBadRequest, "load the page again"},
 	} {
 		if a := alice.start(t, tt.body, tt.nonce); a.status != tt.status || !strings.Contains(a.body, tt.says) {
 			t.Errorf("%s: HTTP %d with %s", tt.body, a.status, a.body)

@@ -19,7 +19,7 @@ import (
 )
 
 // TestPlayground is a person's visit to the playground.
-func TestPlayground(t *testing.T) {
+func TestPlayground(t *testing.T) { //nolint:tparallel // it is one visit, step by step
 	t.Parallel()
 	p := newPlayStage(t)
 	p.open(t, "/playground")
