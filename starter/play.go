@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 
 	"perdure/internal/identity"
 	"perdure/internal/responses"
@@ -55,29 +54,21 @@ func (s *Starter) pageDialect() responses.Dialect {
 // HasApprovals reports whether runs of pages may ask for approval.
 func (s *Starter) HasApprovals() bool { return s.pageDialect() == responses.DialectOpenAI }
 
-// FollowRun answers a page with the events of a run, after the one whose sequence number is in Last-Event-ID. Errors are those of the API,
-// for a script to read.
+// FollowRun answers a page with the events of a run, after the one that the query names, if it does. Errors are those of the API, for a
+// script to read.
 func (s *Starter) FollowRun(w http.ResponseWriter, r *http.Request, who identity.Principal, id string) error {
-	if err := s.followRun(w, r, who, id); err != nil {
+	_, after, err := readGet(r.URL.Query(), nil)
+	var e *envelope
+	if err == nil {
+		e, err = s.watched(r.Context(), who, id)
+	}
+	if err == nil {
+		err = s.streamStored(w, r, e, after)
+	}
+	if err != nil {
 		s.writeError(w, r, err)
 	}
 	return nil
-}
-
-func (s *Starter) followRun(w http.ResponseWriter, r *http.Request, who identity.Principal, id string) error {
-	after := -1
-	if last := r.Header.Get("Last-Event-ID"); last != "" {
-		n, err := strconv.Atoi(last)
-		if err != nil || n < 0 {
-			return responses.Invalid("Last-Event-ID", "must be the sequence_number of an event")
-		}
-		after = n
-	}
-	e, err := s.watched(r.Context(), who, id)
-	if err != nil {
-		return err
-	}
-	return s.streamStored(w, r, e, after)
 }
 
 // StopRun asks a run to end. It is no error that it has ended already.

@@ -108,9 +108,12 @@ func TestPagesStartRuns(t *testing.T) {
 		status      int
 		says        string
 	}{
-		{`{"input":1}`, aNonce, http.StatusBadRequest, "input"}, {`{"input":"x","model":"none/none"}`, aNonce, http.StatusBadRequest, "model"},
+		{`{"input":1}`, aNonce, http.StatusBadRequest, "input"},
+		{`{"input":"x","model":"none/none"}`, aNonce, http.StatusBadRequest, "model"},
 		{`{"input":"x","tools":[{"type":"mcp","server_label":"s","server_url":"http://10.0.0.1"}]}`, aNonce, http.StatusBadRequest, "tools[0].server_url"},
-		{hello, "", http.StatusBadRequest, "load the page again"}, {hello, "short", http.StatusBadRequest, "load the page again"}, {hello, aNonce + "!", http.StatusBadRequest, "load the page again"},
+		{hello, "", http.StatusBadRequest, "load the page again"},
+		{hello, "short", http.StatusBadRequest, "load the page again"},
+		{hello, aNonce + "!", http.StatusBadRequest, "load the page again"},
 	} {
 		if a := alice.start(t, tt.body, tt.nonce); a.status != tt.status || !strings.Contains(a.body, tt.says) {
 			t.Errorf("%s: HTTP %d with %s", tt.body, a.status, a.body)
@@ -160,12 +163,12 @@ func TestPagesFollowRuns(t *testing.T) {
 		t.Errorf("asked: %s", a.body)
 	}
 
-	rest := alice.send(t, http.MethodGet, "/play/"+stored+"/follow", "", "Last-Event-ID", "1").body
+	rest := alice.get(t, "/play/"+stored+"/follow?starting_after=1").body
 	if !strings.HasSuffix(whole, rest) || !strings.Contains(rest, `"sequence_number":2`) || strings.Contains(rest, `"sequence_number":1,`) {
 		t.Errorf("after an event: %s\nof %s", rest, whole)
 	}
 	for _, last := range []string{"-1", "x", "1.5"} {
-		if a := alice.send(t, http.MethodGet, "/play/"+stored+"/follow", "", "Last-Event-ID", last); a.status != http.StatusBadRequest || a.failed(t).Param != "Last-Event-ID" {
+		if a := alice.get(t, "/play/"+stored+"/follow?starting_after="+last); a.status != http.StatusBadRequest || a.failed(t).Param != "starting_after" {
 			t.Errorf("after %q: HTTP %d with %s", last, a.status, a.body)
 		}
 	}

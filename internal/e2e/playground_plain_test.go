@@ -74,6 +74,10 @@ func TestPlaygroundWithoutScripts(t *testing.T) {
 	if r.Status != "completed" || len(r.Output) < 2 || !strings.Contains(r.text(), "forty-two") {
 		t.Errorf("the run is %s with %+v", r.Status, r.Output)
 	}
+	p.open(t, "/runs/"+answered)
+	if html = p.html(t); !strings.Contains(html, "forty-two") || !strings.Contains(html, "/playground?from="+answered) {
+		t.Errorf("the run's page lacks the answer, or the way back: %s", html)
+	}
 	p.open(t, "/playground?previous="+answered)
 	if html = p.html(t); !strings.Contains(html, "forty-two") || !strings.Contains(html, "/playground?previous="+asked) {
 		t.Errorf("the page lacks the answer, or the way to what was before: %s", html)

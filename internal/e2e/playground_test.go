@@ -19,7 +19,7 @@ import (
 )
 
 // TestPlayground is a person's visit to the playground.
-func TestPlayground(t *testing.T) {
+func TestPlayground(t *testing.T) { //nolint:tparallel // it is one visit, step by step
 	t.Parallel()
 	p := newPlayStage(t)
 	p.open(t, "/playground")
@@ -349,7 +349,8 @@ func (p *playStage) testHostile(t *testing.T) {
 		server.On("tools/call", call.answer)
 		p.run(t, "evil", "Completed.")
 		for what, place := range map[string]string{"description": ".run-tools dd", "arguments": ".run-call pre", "outcome": ".run-outcome pre"} {
-			got := evaluated[string](t, p.b, "read the "+what, fmt.Sprintf(`[...document.querySelectorAll(".exchange")].at(-1).querySelector(%q).textContent`, place))
+			// The last of the page: in this dialect, tools that the conversation lists are not listed again.
+			got := evaluated[string](t, p.b, "read the "+what, fmt.Sprintf(`[...document.querySelectorAll(%q)].at(-1).textContent`, place))
 			if !strings.Contains(strings.NewReplacer(`\"`, `"`, `\u001b`, "␛").Replace(got), hostileShown) { // arguments are JSON
 				t.Errorf("the %s is shown as %q", what, got)
 			}

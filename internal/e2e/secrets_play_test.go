@@ -40,8 +40,17 @@ func (s *secretStack) drivePlayground(t *testing.T) {
 	called := s.peer(t, "MCP server of the playground", "tools/call", calls["text"]).HTTP().URL
 	for _, accept := range []string{"application/json", "text/html"} {
 		for _, more := range [][]string{
-			nil, {"action", "code"}, {"action", "add-server"}, {"action", "remove-server-1"}, {"max_steps", "many"}, {"model", "none/none"}, {"server-0-url", "https://10.0.0.1"},
-			{"server-0-label", "not a label"}, {"nonce", "short"}, {"previous_response_id", "resp_nobodys"}, {"server-0-authorization", "\n" + canaries["authorization of the playground"] + "\x00"},
+			nil,
+			{"action", "code"},
+			{"action", "add-server"},
+			{"action", "remove-server-1"},
+			{"max_steps", "many"},
+			{"model", "none/none"},
+			{"server-0-url", "https://10.0.0.1"},
+			{"server-0-label", "not a label"},
+			{"nonce", "short"},
+			{"previous_response_id", "resp_nobodys"},
+			{"server-0-authorization", "\n" + canaries["authorization of the playground"] + "\x00"},
 		} {
 			at(http.MethodPost, "/playground", accept, form(called, more...))
 		}

@@ -182,8 +182,14 @@ func TestEnvName(t *testing.T) {
 		word, suffix string
 		want         snippet.Env
 	}{
-		{"deepwiki", "TOKEN", "DEEPWIKI_TOKEN"}, {"deep-wiki", "TOKEN", "DEEP_WIKI_TOKEN"}, {"deep_wiki", "TOKEN", "DEEP_WIKI_TOKEN_"}, {"DEEP-WIKI", "TOKEN", "DEEP_WIKI_TOKEN__"},
-		{"1st", "TOKEN", "MCP_1ST_TOKEN"}, {"", "TOKEN", "MCP__TOKEN"}, {"$(touch pwned)", "TOKEN", "__TOUCH_PWNED__TOKEN"}, {"ü", "TOKEN", "___TOKEN"},
+		{"deepwiki", "TOKEN", "DEEPWIKI_TOKEN"},
+		{"deep-wiki", "TOKEN", "DEEP_WIKI_TOKEN"},
+		{"deep_wiki", "TOKEN", "DEEP_WIKI_TOKEN_"},
+		{"DEEP-WIKI", "TOKEN", "DEEP_WIKI_TOKEN__"},
+		{"1st", "TOKEN", "MCP_1ST_TOKEN"},
+		{"", "TOKEN", "MCP__TOKEN"},
+		{"$(touch pwned)", "TOKEN", "__TOUCH_PWNED__TOKEN"},
+		{"ü", "TOKEN", "___TOKEN"},
 		{"perdure_api", "KEY", "PERDURE_API_KEY_"},
 	} {
 		if got := snippet.EnvName(tt.word, tt.suffix, taken); got != tt.want {

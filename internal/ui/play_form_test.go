@@ -106,11 +106,18 @@ func TestPlayErrors(t *testing.T) {
 		name, value string // of the field that is changed
 		field       string
 	}{
-		{"model", strings.Repeat("m", 300), "model"}, {"max_steps", "many", "max_steps"}, {"max_steps", "0", "max_steps"},
-		{"temperature", "hot", "temperature"}, {"temperature", "3", "temperature"}, {"effort", "none at all", "effort"},
+		{"model", strings.Repeat("m", 300), "model"},
+		{"max_steps", "many", "max_steps"},
+		{"max_steps", "0", "max_steps"},
+		{"temperature", "hot", "temperature"},
+		{"temperature", "3", "temperature"},
+		{"effort", "none at all", "effort"},
 		{"previous_response_id", strings.Repeat("r", 300), "previous_response_id"},
-		{"server-7-label", "no label", "server-7-label"}, {"server-12-label", "wiki", "server-12-label"}, {"server-12-url", "", "server-12-url"},
-		{"server-7-tools", strings.Repeat("t", 300), "server-7-tools"}, {"connector", "conn_AAAAAAAAAAAAAAAAAAAAAAAAAA", ""},
+		{"server-7-label", "no label", "server-7-label"},
+		{"server-12-label", "wiki", "server-12-label"},
+		{"server-12-url", "", "server-12-url"},
+		{"server-7-tools", strings.Repeat("t", 300), "server-7-tools"},
+		{"connector", "conn_AAAAAAAAAAAAAAAAAAAAAAAAAA", ""},
 	} {
 		form := fullForm()
 		form.Set(tt.name, tt.value)
@@ -141,10 +148,13 @@ func TestPlayErrors(t *testing.T) {
 	}{
 		{responses.Error{Param: "tools", Message: `MCP server "wiki" could not be initialized (stage dns): no such host`}, "server-7-url"},
 		{responses.Error{Param: "tools", Message: `MCP server "other" could not be initialized`}, "connector-conn_BBBBBBBBBBBBBBBBBBBBBBBBBB"},
-		{responses.Error{Param: "tools[2].headers", Message: "x"}, "server-7-url"}, {responses.Error{Param: "tools[2].authorization", Message: "x"}, "server-7-authorization"},
+		{responses.Error{Param: "tools[2].headers", Message: "x"}, "server-7-url"},
+		{responses.Error{Param: "tools[2].authorization", Message: "x"}, "server-7-authorization"},
 		{responses.Error{Param: "tools[0].connector_id", Message: "x"}, "connector-conn_AAAAAAAAAAAAAAAAAAAAAAAAAA"},
-		{responses.Error{Param: "tools[9].server_url", Message: "x"}, ""}, {responses.Error{Param: "input[0].content", Message: "x"}, "input"},
-		{responses.Error{Message: "try again"}, ""}, {responses.Error{Param: "reasoning.effort", Message: "x"}, "effort"},
+		{responses.Error{Param: "tools[9].server_url", Message: "x"}, ""},
+		{responses.Error{Param: "input[0].content", Message: "x"}, "input"},
+		{responses.Error{Message: "try again"}, ""},
+		{responses.Error{Param: "reasoning.effort", Message: "x"}, "effort"},
 	} {
 		if got := b.fieldOf(&tt.e); got != tt.field {
 			t.Errorf("%+v is told at %q, want %q", tt.e, got, tt.field)

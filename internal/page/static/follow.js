@@ -42,9 +42,9 @@ export function follow(address, { onEvent, onState = () => {} }) {
     };
     touch();
     try {
-      const headers = { Accept: "text/event-stream" };
-      if (after >= 0) headers["Last-Event-ID"] = String(after);
-      const answer = await fetch(address, { headers, cache: "no-store", redirect: "manual", signal: cut.signal });
+      const url = new URL(address, document.baseURI);
+      if (after >= 0) url.searchParams.set("starting_after", String(after));
+      const answer = await fetch(url, { headers: { Accept: "text/event-stream" }, cache: "no-store", redirect: "manual", signal: cut.signal });
       if (answer.type === "opaqueredirect") throw new Refused(401, "Your session has ended."); // we send people to sign in
       if (!answer.ok) {
         const problem = await problemOf(answer);

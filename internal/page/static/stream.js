@@ -7,8 +7,8 @@
 //   <div data-stream="/runs/resp_…/events" data-stream-decide></div>
 //
 // Each element with data-stream is filled as soon as the page is there, in place of what it held. The address must answer as
-// GET /v1/responses/{id}?stream=true does, under the browser's session, and go on after the event whose sequence number is in the header
-// Last-Event-ID, as for an EventSource: starter.FollowRun does. With data-stream-decide, approval requests get buttons; without it they only tell what is asked.
+// GET /v1/responses/{id}?stream=true does, under the browser's session; ?starting_after=N is added when the stream is resumed. With
+// data-stream-decide, approval requests get buttons; without it they only tell what is asked.
 //
 // From another module:
 //
