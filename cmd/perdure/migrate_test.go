@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -38,9 +39,9 @@ func TestMigrateMayBeRepeated(t *testing.T) {
 func TestMigrateDatabase(t *testing.T) {
 	t.Setenv("TEMPORAL_ADDRESS", bareServer(t, searchAttributeTypes()))
 	t.Setenv("PERDURE_DATA_DIR", filepath.Join(t.TempDir(), "new"))
-	for _, want := range []string{"database: 3 migrations applied\n", "database: 0 migrations applied\n"} {
+	for _, want := range []string{"^database: [1-9][0-9]* migrations applied\n", "^database: 0 migrations applied\n"} {
 		code, out, errs := perdure(t.Context(), "migrate")
-		if code != 0 || !strings.HasPrefix(out, want) {
+		if code != 0 || !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("exit %d, stdout %q, want %q; stderr %s", code, out, want, errs)
 		}
 	}
