@@ -20,7 +20,7 @@ import (
 func measureBatch(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("batch", flag.ExitOnError)
 	lines := flags.Int("lines", 2000, "lines of the batch")
-	bare := flags.Int("bare", 2000, "children of the bare parents")
+	bare := flags.Int("bare", 1000, "children of the bare parents")
 	concurrency := flags.Int("concurrency", 32, "lines, or children, under way at the same time")
 	binary := flags.String("perdure", "bin/perdure", "the perdure binary to measure")
 	temporal := flags.String("temporal", "bin/perdure-temporal", "the Temporal server")

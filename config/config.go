@@ -252,7 +252,7 @@ func Default() Config {
 		Events:   Events{MaxAge: 24 * time.Hour, Replicas: 1},
 		Blobs:    Blobs{SweepEvery: 6 * time.Hour, SweepGrace: 24 * time.Hour},
 		Files:    Files{MaxSize: 512 * MiB, MaxLines: 200_000, ExpireAfter: 30 * 24 * time.Hour},
-		Batches:  Batches{Concurrency: 32, TenantConcurrency: 64, UnderWay: 100},
+		Batches:  Batches{Concurrency: 32, TenantConcurrency: 64, UnderWay: 100, HistoryEvents: 9000},
 		Database: Database{MaxConnections: 16, MaxIdleConnections: 4},
 		MCP:      MCP{Retry: "safe"},
 		Limits: Limits{

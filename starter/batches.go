@@ -180,14 +180,6 @@ func (s *Starter) takeBack(ctx context.Context, by identity.Actor, b *batch.Batc
 	}
 }
 
-// heal begins a batch whose starter died before it could.
-func (s *Starter) heal(ctx context.Context, who identity.Principal, b *batch.Batch) error {
-	if b.Started || b.Status.Ended() {
-		return nil
-	}
-	return s.startBatch(ctx, who, b)
-}
-
 // checkInputFile wants a file of the caller's organization that has requests.
 func (k *Intake) checkInputFile(ctx context.Context, who identity.Principal, id string) error {
 	f, err := k.Files.Get(ctx, who.Organization, id)
@@ -225,41 +217,8 @@ func (s *Starter) getBatch(w http.ResponseWriter, r *http.Request, who identity.
 		return err
 	}
 	s.tryHeal(r.Context(), who, &b)
-	return s.writeValue(w, r, showBatch(&b, s.batchProgress(r.Context(), &b)))
-}
-
-// tryHeal is heal for one who only looks.
-func (s *Starter) tryHeal(ctx context.Context, who identity.Principal, b *batch.Batch) {
-	if time.Since(b.Times.Created) < healAfter {
-		return // it is being begun
-	}
-	if err := s.heal(ctx, who, b); err != nil {
-		s.Logger.WarnContext(ctx, "a batch could not be begun yet", "batch", b.ID, "error", err)
-	}
-}
-
-// healAfter is how long a starter has to begin a batch that it has stored.
-const healAfter = startTimeout + 5*time.Second
-
-// progressTimeout bounds how long a batch is asked for what the database does not have of it.
-const progressTimeout = time.Second
-
-// batchProgress asks the workflow of a batch that runs. It is nil if that does not answer soon.
-func (s *Starter) batchProgress(ctx context.Context, b *batch.Batch) *workflows.BatchProgress {
-	if b.Status != batch.InProgress && b.Status != batch.Cancelling || s.gates.temporal.Away() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, progressTimeout)
-	defer cancel()
-	answer, err := s.Temporal.QueryWorkflow(ctx, b.ID, "", workflows.BatchProgressName)
-	if err != nil {
-		return nil
-	}
-	var p workflows.BatchProgress
-	if err := answer.Get(&p); err != nil {
-		return nil
-	}
-	return &p
+	p := s.batchProgress(r.Context(), &b)
+	return s.writeValue(w, r, showBatch(&b, p))
 }
 
 // listBatches lists the batches of the caller's organization, the newest first.

@@ -48,6 +48,7 @@ func newManagedOn(t *testing.T, database store.Options, change ...func(*Options)
 	t.Cleanup(func() { m.store.Close() })
 	must(m.store.Migrate(ctx))
 	o.SignIn.Links = m.links
+	o.Limits.Batch = BatchLimits{Concurrency: 8, Places: 16, UnderWay: 100}
 	m.Server = httptest.NewUnstartedServer(nil)
 	o.SignIn.PublicURL = "http://" + m.Listener.Addr().String()
 	for _, c := range change {
@@ -64,6 +65,7 @@ func newManagedOn(t *testing.T, database store.Options, change ...func(*Options)
 	m.starter.managedRoutes(m.mux.Handle)
 	m.starter.browserRoutes(m.mux.Handle)
 	m.starter.fileRoutes(m.mux.Handle)
+	m.starter.batchRoutes(m.mux.Handle)
 	m.Start()
 	t.Cleanup(m.Close)
 	must(m.store.Bootstrap(ctx, "acme", "ann"))

@@ -137,6 +137,7 @@ func TestOpenAPIRoutes(t *testing.T) {
 	s.scheduleRoutes(note)
 	s.browserRoutes(note)
 	s.fileRoutes(note)
+	s.batchRoutes(note)
 	slices.Sort(patterns)
 	if known := slices.Sorted(maps.Keys(apiDoc().operations())); !slices.Equal(known, patterns) {
 		t.Errorf("openapi.yaml has %q\nwant each of %q", known, patterns)

@@ -115,13 +115,16 @@ func checkCaller(organization, user, role, key string) error {
 	if role != "" && role != string(identity.Member) && role != string(identity.Admin) {
 		return responses.Invalid("request.role", "must be member, admin or left out")
 	}
-	for _, n := range []struct{ place, name string }{{"request.organization", organization}, {"request.user", user}, {"request.key", key}} {
-		if n.name == "" && n.place == "request.key" {
-			continue
-		}
+	for _, n := range []struct{ place, name string }{{"request.organization", organization}, {"request.user", user}} {
 		if err := identity.CheckName(n.name); err != nil {
 			return responses.Invalid(n.place, "%s", err)
 		}
+	}
+	if key == "" {
+		return nil
+	}
+	if err := identity.CheckKey(key); err != nil {
+		return responses.Invalid("request.key", "%s", err)
 	}
 	return nil
 }

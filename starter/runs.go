@@ -23,6 +23,7 @@ import (
 // RunFilter narrows a list of runs. Its zero value is the first page of all.
 type RunFilter struct {
 	Status, Model, User, Server string
+	Batch                       string    // the ID of the batch that they are part of
 	After, Before               time.Time // of their creation; After is inclusive
 	Limit                       int       // between 1 and 100; 0 is the default
 	Page                        string    // [RunList.Next] of an earlier answer to the same filter
@@ -51,7 +52,9 @@ func (s *Starter) Runs(ctx context.Context, who identity.Principal, f RunFilter)
 		return RunList{}, err
 	}
 	params := url.Values{}
-	for name, value := range map[string]string{"status": f.Status, "model": f.Model, "user": f.User, "server_label": f.Server, "page": f.Page} {
+	for name, value := range map[string]string{
+		"status": f.Status, "model": f.Model, "user": f.User, "server_label": f.Server, "batch": f.Batch, "page": f.Page,
+	} {
 		if value != "" {
 			params.Set(name, value)
 		}

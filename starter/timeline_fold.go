@@ -274,7 +274,8 @@ func (f *fold) ended(e historyEvent) {
 	}
 	s := f.moment(e, StepEnd, how.state)
 	s.Status = how.status
-	s.raw.result, s.raw.failure = e.GetWorkflowExecutionCompletedEventAttributes().GetResult(), e.GetWorkflowExecutionFailedEventAttributes().GetFailure()
+	s.raw.result = e.GetWorkflowExecutionCompletedEventAttributes().GetResult()
+	s.raw.failure = e.GetWorkflowExecutionFailedEventAttributes().GetFailure()
 	switch e.GetEventType() {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
 		s.Error = "the run took too long and was stopped"

@@ -18,7 +18,8 @@ import (
 	"perdure/internal/responses"
 )
 
-const oneServer = `{"input":"go on","background":true,"max_steps":100,"tools":[{"type":"mcp","server_label":"a","server_url":"http://127.0.0.1:1/a"}]}`
+const oneServer = `{"input":"go on","background":true,"max_steps":100,"tools":[
+	{"type":"mcp","server_label":"a","server_url":"http://127.0.0.1:1/a"}]}`
 
 // newCounting returns a run whose model asks for so many calls in each of its turns but the last.
 func newCounting(t *testing.T, turns, calls int, output string, change ...func(*Options)) *scripted {
@@ -88,7 +89,10 @@ func TestTimelineOfManySteps(t *testing.T) {
 		execution string
 		event     int64
 		part      string
-	}{"part": {rest.Execution, call.Event, PartText}, "event": {rest.Execution, 1, PartOutput}, "execution": {"0198e0f0-0000-7000-8000-000000000000", call.Event, PartOutput}, "no execution": {"x", call.Event, PartOutput}} {
+	}{
+		"part": {rest.Execution, call.Event, PartText}, "event": {rest.Execution, 1, PartOutput}, "no execution": {"x", call.Event, PartOutput},
+		"execution": {"0198e0f0-0000-7000-8000-000000000000", call.Event, PartOutput},
+	} {
 		_, _, err := s.starter.StepContent(t.Context(), alice, id, missing.execution, missing.event, missing.part)
 		var shown *responses.Error
 		if !errors.As(err, &shown) || shown.Status != http.StatusNotFound {
@@ -142,7 +146,8 @@ func TestTimelineOfCancelledRun(t *testing.T) {
 		return len(now.Steps) == 2 && now.Steps[1].State == StepRetrying
 	})
 	turn := now.Steps[1]
-	if turn.LastFailure != "the model is too busy" || turn.Asked != time.Hour || time.Until(turn.NextAttempt) < 30*time.Minute || turn.Attempts != 2 || turn.MaxAttempts != 2 {
+	if turn.LastFailure != "the model is too busy" || turn.Asked != time.Hour ||
+		time.Until(turn.NextAttempt) < 30*time.Minute || turn.Attempts != 2 || turn.MaxAttempts != 2 {
 		t.Errorf("the turn is %+v", turn)
 	}
 	if err := s.starter.CancelRun(t.Context(), alice, id); err != nil {

@@ -190,7 +190,8 @@ end done completed
 		t.Error("an error that is not for clients is shown")
 	}
 	run := must(s.starter.Run(t.Context(), alice, id))
-	if run.Status != "completed" || run.Running || run.User != "alice" || run.Key != "laptop" || len(run.Input) != 1 || run.InputLen != 1 || run.Usage.InputTokens != 30 || len(run.Output) != run.OutputLen || run.OutputLen != 5 || len(run.Servers) != 2 || run.Ended.IsZero() {
+	if run.Status != "completed" || run.Running || run.User != "alice" || run.Key != "laptop" || len(run.Input) != 1 || run.InputLen != 1 ||
+		run.Usage.InputTokens != 30 || len(run.Output) != run.OutputLen || run.OutputLen != 5 || len(run.Servers) != 2 || run.Ended.IsZero() {
 		t.Errorf("the run is %+v", run)
 	}
 	s.awaitListed(t, id, "do it now")

@@ -46,6 +46,20 @@
 // or [ErrTypeDiscovery] whose details are an [Outcome] with what there was of output; one that is cancelled returns a cancelled
 // error with the same details. So Temporal's own status of the execution tells an operator the truth.
 //
+// # A batch
+//
+// One workflow, [Batch], is one batch; its workflow ID is the batch's, and each line of its file is a child that is a [Response].
+//
+//	batch_begin ──▶ window of lines ──▶ batch_collect × segments ──▶ batch_end
+//	                  │    ▲    ▲           in the order of lines
+//	                  │    │    └── batch_share: places of the organization
+//	                  ▼    │
+//	                Response × lines, of which as many run as the window is wide
+//
+// A line that ends makes room for the next one. What it came to is read by batch_collect, never by the workflow, but for how often a
+// provider refused it, by which the window gets narrower. An execution whose history is full goes on as new; [BatchCarried] is what it hands
+// over, and batch_await waits for the lines that it leaves behind. See docs/batches.md and docs/decisions/0024-batches.md.
+//
 // # Versioning
 //
 // testdata/histories holds runs of released versions, and testdata/carried executions that went on with one, which a test replays. A

@@ -100,6 +100,41 @@ func TestReplayOfSchedules(t *testing.T) {
 	}
 }
 
+// minBatches is how many histories of batches there are at least.
+const minBatches = 3
+
+// To add one, see TestBatchGoesOn in internal/e2e, with -record.
+func TestReplayOfBatches(t *testing.T) {
+	t.Parallel()
+	for _, file := range recorded(t, "batches", minBatches) {
+		if err := replayBatch(Batch, file); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		for name, change := range map[string]func(workflow.Context, BatchInput) (BatchResult, error){
+			"it waits first": func(ctx workflow.Context, in BatchInput) (BatchResult, error) {
+				if err := workflow.Sleep(ctx, time.Second); err != nil {
+					return BatchResult{}, err
+				}
+				return Batch(ctx, in)
+			},
+			"it runs one line at a time": func(ctx workflow.Context, in BatchInput) (BatchResult, error) {
+				in.Concurrency = 1
+				return Batch(ctx, in)
+			},
+		} {
+			if err := replayBatch(change, file); err == nil {
+				t.Errorf("%s: a change was not found: %s", file, name)
+			}
+		}
+	}
+}
+
+func replayBatch(run func(workflow.Context, BatchInput) (BatchResult, error), file string) error {
+	r := worker.NewWorkflowReplayer()
+	r.RegisterWorkflowWithOptions(run, workflow.RegisterOptions{Name: BatchName})
+	return r.ReplayWorkflowHistoryFromJSONFile(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), file)
+}
+
 // TestReplayFindsChanges: a replay that passes proves something only if a changed workflow would not.
 func TestReplayFindsChanges(t *testing.T) {
 	t.Parallel()

@@ -12,17 +12,15 @@ const (
 	batchSegment = 200
 	// batchAhead is how many lines wait for one that is slow before the batch does. All of them are in Temporal until then.
 	batchAhead = 5_000
-	// batchHistoryEvents keeps the history of a batch's execution below ten thousand events, and batchHistoryBytes below the size at which
-	// Temporal warns.
-	batchHistoryEvents = 9_000
-	batchHistoryBytes  = 8 << 20
+	// batchHistoryBytes keeps the history of a batch's execution below the size at which Temporal warns.
+	batchHistoryBytes = 8 << 20
 )
 
 func batchLimits(c config.Config) starter.BatchLimits {
 	return starter.BatchLimits{
 		Concurrency: c.Batches.Concurrency, Places: c.Batches.TenantConcurrency, UnderWay: c.Batches.UnderWay,
 		Run: workflows.BatchLimits{
-			Segment: batchSegment, Ahead: batchAhead, HistoryEvents: batchHistoryEvents, HistoryBytes: batchHistoryBytes,
+			Segment: batchSegment, Ahead: batchAhead, HistoryEvents: c.Batches.HistoryEvents, HistoryBytes: batchHistoryBytes,
 		},
 	}
 }

@@ -232,7 +232,9 @@ func (d *devServer) startRest(ctx context.Context, listener net.Listener) error 
 		return err
 	}
 	options.Eager = true
-	options.Pages = ui.Pages(ui.Options{TemporalUI: d.config.Temporal.UIURL, Namespace: namespaceOf(d.config.Temporal), DemoMCP: d.demo.MCPURL()})
+	pages := pageOptions(d.config)
+	pages.DemoMCP = d.demo.MCPURL()
+	options.Pages = ui.Pages(pages)
 	options.SignIn.Links = starter.NewSignInLinks()
 	d.signIn = d.newSignInLink(options.SignIn.Links)
 	workerOpts, err := workerOptions(d.config, d.logger)

@@ -38,6 +38,7 @@ func TestHelp(t *testing.T) {
   models      List the models that runs can name
   responses   List, show, watch, cancel and delete responses
   run         Ask a model, with tools of MCP servers, and watch it work
+  schedule    Make responses and batches start by themselves, again and again
 
 Operate one:
   deployment  See to the versions of workers: who gets new runs, and who is still needed

@@ -257,7 +257,7 @@ func starterOptions(c config.Config, temporal client.Client, log *events.Log, bl
 	o.KeyLimits = identity.Limits{
 		RequestsPerMinute: c.Limits.RequestsPerMinute, RequestBurst: c.Limits.RequestBurst, ConcurrentRuns: c.Limits.ConcurrentRuns,
 	}
-	o.Pages = ui.Pages(ui.Options{TemporalUI: c.Temporal.UIURL, Namespace: namespaceOf(c.Temporal)})
+	o.Pages = ui.Pages(pageOptions(c))
 	o.SignIn, err = signInOptions(c)
 	return o, err
 }
@@ -294,4 +294,9 @@ func starterLimits(c config.Config) starter.Limits {
 			HistoryBytes:           int(c.Limits.History.Bytes),
 		},
 	}
+}
+
+// pageOptions are what the pages need to know of the configuration.
+func pageOptions(c config.Config) ui.Options {
+	return ui.Options{TemporalUI: c.Temporal.UIURL, Namespace: namespaceOf(c.Temporal)}
 }

@@ -59,7 +59,8 @@ The request stays with Temporal, so it may hold no secrets: save a connector, an
 		Example: "  perdure schedule create \"Summarize yesterday's tickets\" --cron \"0 7 * * 1-5\" --time-zone Europe/Berlin --connector tickets\n" +
 			"  perdure schedule create --request request.json --every 1h --overlap buffer_one\n" +
 			"  perdure schedule create --batch-file file-… --cron @daily --name nightly",
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: noFiles,
 	}
 	var o scheduleOptions
 	o.bind(cmd)
@@ -85,7 +86,7 @@ func (o *scheduleOptions) bind(cmd *cobra.Command) {
 	f.StringVar(&o.starts, "starts", "", "first `TIME` at which it may run, such as 2030-01-31 or 2030-01-31T12:00:00Z")
 	f.StringVar(&o.ends, "ends", "", "last `TIME` at which it may run")
 	f.DurationVar(&o.jitter, "jitter", 0, "begin each run up to `TIME` later")
-	f.StringVar(&o.overlap, "overlap", "", "what becomes of a run whose time comes while one is under way: "+strings.Join(overlaps, ", ")+" (default skip)")
+	f.StringVar(&o.overlap, "overlap", "", "`WHAT` becomes of a run whose time comes while one is under way: "+strings.Join(overlaps, ", ")+" (default skip)")
 	f.DurationVar(&o.catchup, "catchup", 0, "how late a run may begin whose time came during an outage (default 1h)")
 	f.BoolVar(&o.pauseOnFailure, "pause-on-failure", false, "pause when a run fails")
 	f.BoolVar(&o.paused, "paused", false, "begin paused")

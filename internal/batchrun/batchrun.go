@@ -65,6 +65,10 @@ func (r *run) save() error { return r.state.write(r.statePath()) }
 // before, the batch goes on without it.
 func Run(ctx context.Context, client *apiclient.Client, o Options) (_ apiclient.Batch, err error) {
 	r := &run{Options: o, client: client}
+	input, err := measure(o.Input)
+	if err != nil {
+		return apiclient.Batch{}, err
+	}
 	locked, err := lockOutput(o.Output)
 	if err != nil {
 		return apiclient.Batch{}, err
@@ -72,8 +76,8 @@ func Run(ctx context.Context, client *apiclient.Client, o Options) (_ apiclient.
 	r.output = growing{path: o.Output, file: locked}
 	r.errors = growing{path: o.Errors, line: o.Failure}
 	defer func() { err = errors.Join(err, r.output.close(), r.errors.close()) }()
-	if err := r.open(); err != nil && !errors.Is(err, errEndedBefore) {
-		return apiclient.Batch{}, err
+	if err := r.open(input); err != nil && !errors.Is(err, errEndedBefore) {
+		return apiclient.Batch{}, errors.Join(err, r.leaveNothing())
 	} else if err != nil {
 		b, err := client.Batch(ctx, r.state.BatchID)
 		if err != nil && ctx.Err() == nil {
@@ -88,12 +92,17 @@ func Run(ctx context.Context, client *apiclient.Client, o Options) (_ apiclient.
 	return r.follow(ctx, b)
 }
 
-// open finds out what was done before.
-func (r *run) open() error {
-	input, err := measure(r.Input)
-	if err != nil {
+// leaveNothing removes an output that is there only because it was locked.
+func (r *run) leaveNothing() error {
+	info, err := r.output.file.Stat()
+	if _, stateErr := os.Lstat(r.statePath()); err != nil || info.Size() > 0 || stateErr == nil {
 		return err
 	}
+	return os.Remove(r.Output)
+}
+
+// open finds out what was done before.
+func (r *run) open(input state) error {
 	if r.Restart {
 		if err := r.forget(); err != nil {
 			return err
@@ -217,6 +226,9 @@ func measure(path string) (state, error) {
 func (r *run) begin(ctx context.Context) (apiclient.Batch, error) {
 	if r.state.BatchID != "" {
 		r.note("Going on with the batch %s.", r.state.BatchID)
+		if now, err := r.request(); err == nil && now != r.state.Request {
+			r.note("It was made with another --window, --concurrency or --metadata, and keeps them.")
+		}
 		b, err := r.client.Batch(ctx, r.state.BatchID)
 		if apiclient.IsStatus(err, 404) {
 			err = fmt.Errorf("the batch %s is not there any more: use --restart to send the requests again", r.state.BatchID)
@@ -265,7 +277,16 @@ func (r *run) upload(ctx context.Context) error {
 	if hex.EncodeToString(hash.Sum(nil)) != r.state.SHA256 {
 		return fmt.Errorf("%s was changed while it was sent: nothing was begun; start again when it is complete", r.Input)
 	}
-	request := map[string]any{"input_file_id": f.ID, "endpoint": "/v1/responses", "completion_window": r.Window}
+	r.state.FileID = f.ID
+	if r.state.Request, err = r.request(); err != nil {
+		return err
+	}
+	return r.save()
+}
+
+// request is the body that asks for a batch of the uploaded file with the options of this start.
+func (r *run) request() (string, error) {
+	request := map[string]any{"input_file_id": r.state.FileID, "endpoint": "/v1/responses", "completion_window": r.Window}
 	if r.Concurrency > 0 {
 		request["concurrency"] = r.Concurrency
 	}
@@ -273,11 +294,7 @@ func (r *run) upload(ctx context.Context) error {
 		request["metadata"] = r.Metadata
 	}
 	body, err := json.Marshal(request)
-	if err != nil {
-		return err
-	}
-	r.state.FileID, r.state.Request = f.ID, string(body)
-	return r.save()
+	return string(body), err
 }
 
 // hashed reads a file and hashes what it reads.

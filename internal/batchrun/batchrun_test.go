@@ -111,8 +111,16 @@ func TestResultsGrow(t *testing.T) {
 	// What came after the last note on the disk is not trusted.
 	f.put("out", resultLines(2)+"half a li")
 	var failed []string
+	f.notes = nil
 	f.end("completed", resultLines(2), `{"custom_id":"c2","error":{"message":"no"}}`+"\n")
-	f.works(func(o *batchrun.Options) { o.Failure = func(line []byte) { failed = append(failed, string(line)) } })
+	f.works(func(o *batchrun.Options) {
+		o.Concurrency = 9
+		o.Failure = func(line []byte) { failed = append(failed, string(line)) }
+	})
+	notes := []string{"Going on with the batch batch_1.", "It was made with another --window, --concurrency or --metadata, and keeps them."}
+	if diff := cmp.Diff(notes, f.notes); diff != "" {
+		t.Errorf("notes: %s", diff)
+	}
 	f.has("out", resultLines(2))
 	f.has("err", `{"custom_id":"c2","error":{"message":"no"}}`+"\n")
 	if diff := cmp.Diff([]string{`{"custom_id":"c2","error":{"message":"no"}}`}, failed); diff != "" {
@@ -203,12 +211,14 @@ func TestRefusals(t *testing.T) {
 	}
 	f.put("err", "somebody's work\n")
 	f.refuses("is there already: remove it, or name another with --errors", nil)
+	f.has("out", "-")
 	f.has("err", "somebody's work\n")
 	if err := os.Remove(f.path("err")); err != nil {
 		t.Fatal(err)
 	}
 	f.refuses("is not a file", func(o *batchrun.Options) { o.Input = "/dev/null" })
 	f.refuses("no such file", func(o *batchrun.Options) { o.Input = f.path("nothing") })
+	f.has("out", "-")
 
 	f.with(func() { f.output = []byte(resultLines(2)) })
 	ctx, cancel := context.WithCancel(t.Context())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -151,6 +152,9 @@ func TestBatchLife(t *testing.T) {
 	}
 	wantLines(t, "the error file of the retry", batchLines(ctx, t, b.url, ofRetry.ErrorFileID), "c1 502", "c5 502")
 	checkReplay(t, b.stack, made.ID)
+	if *record {
+		b.recordHistory(t, made.ID, filepath.Join(batchesDir, "paused.json"), lineIDs(made.ID, 6)...)
+	}
 
 	// What was written stays when the responses are gone, and files can be deleted once nothing needs them.
 	line := batchLines(ctx, t, b.url, done.OutputFileID)[0].answer(t)
@@ -182,6 +186,10 @@ func TestBatchCancelled(t *testing.T) {
 	wantLines(t, "the output", batchLines(ctx, t, b.url, done.OutputFileID), "c0 answer to one", "c1 answer to two")
 	wantLines(t, "the error file", batchLines(ctx, t, b.url, done.ErrorFileID),
 		"c2 batch_cancelled", "c3 batch_cancelled", "c4 batch_cancelled", "c5 batch_cancelled")
+	checkReplay(t, b.stack, made.ID)
+	if *record {
+		b.recordHistory(t, made.ID, filepath.Join(batchesDir, "cancelled.json"), lineIDs(made.ID, 6)...)
+	}
 	close(b.gate)
 	retry := readAs[batchObject](t, b.post(t, "/v1/batches/"+made.ID+"/retry", `{"concurrency":1}`))
 	ofRetry := batchUntil(ctx, t, b.url, retry.ID, "completed", ended)

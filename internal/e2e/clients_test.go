@@ -34,6 +34,7 @@ var clientScenarios = []struct {
 	{name: "idempotency key of a stream", run: clientSendsKeyWithStream},
 	{name: "automatic retry", run: clientRetries},
 	{name: "files", run: clientKeepsFiles, only: isOpenAI},
+	{name: "batches", run: clientRunsBatches, only: isOpenAI},
 	{name: "external connector error", run: clientSeesConnectorError},
 	{name: "errors", run: clientSeesErrors},
 }

@@ -239,12 +239,12 @@ func testOrganizationConnectors(t *testing.T, s *connectorStage) {
 		t.Errorf("bob may %s", got)
 	}
 	for _, action := range []string{"edit", "probe", "enable", "disable", "share", "unshare", "remove", "review"} {
-		if status, _ := bob.post(t, connectorsPath+"/"+search+"/"+action, ""); status != http.StatusForbidden {
+		if status := bob.post(t, connectorsPath+"/"+search+"/"+action, ""); status != http.StatusForbidden {
 			t.Errorf("bob sends %s: status %d", action, status)
 		}
 	}
 	for _, action := range []string{"edit", "restrict", "unrestrict", "vet", "remove", "share"} {
-		if status, _ := bob.post(t, permissionsPath+"/"+search+"/"+action, ""); status != http.StatusForbidden {
+		if status := bob.post(t, permissionsPath+"/"+search+"/"+action, ""); status != http.StatusForbidden {
 			t.Errorf("bob sends %s of the permissions: status %d", action, status)
 		}
 	}
@@ -268,7 +268,7 @@ func testMembersConnectors(t *testing.T, s *connectorStage) {
 		t.Error("there is a button that bob may not use")
 	}
 	for _, path := range []string{connectorsPath + "/new", permissionsPath + "/new", permissionsPath + "/members"} {
-		if status, _ := bob.post(t, path, "name=Mine&url=https://mcp.example.com&acknowledged=on&members=may"); status != http.StatusForbidden {
+		if status := bob.post(t, path, "name=Mine&url=https://mcp.example.com&acknowledged=on&members=may"); status != http.StatusForbidden {
 			t.Errorf("bob sends %s: status %d", path, status)
 		}
 	}
@@ -304,7 +304,7 @@ func testMembersConnectors(t *testing.T, s *connectorStage) {
 	bob.awaitTag(t, "Mine", "Restricted")
 	bob.awaitText(t, "Mine", "An admin has restricted it: sends <b>data</b> away.")
 	seen := len(server.Requests())
-	if status, _ := bob.post(t, connectorsPath+"/"+bob.idOf(t, "Mine")+"/probe", ""); status != http.StatusForbidden || len(server.Requests()) != seen {
+	if status := bob.post(t, connectorsPath+"/"+bob.idOf(t, "Mine")+"/probe", ""); status != http.StatusForbidden || len(server.Requests()) != seen {
 		t.Errorf("bob looks at a restricted server: status %d", status)
 	}
 	ada.choose(t, "Mine", "Lift the restriction")

@@ -117,6 +117,8 @@ func (p *playStage) reply(r modeltest.Request) modeltest.Reply {
 		return modeltest.Text("The sum that the tool says is forty-two, and that took a while.").HoldAfter(4, p.held)
 	case asked == "echo" && first:
 		return modeltest.Calls(modeltest.Call{Name: "everything__echo", Arguments: `{"message": "hello"}`})
+	case asked == "evil" && first:
+		return modeltest.Calls(modeltest.Call{Name: "evil__t", Arguments: `{"x": ` + jsonString(hostile) + `}`})
 	case asked == "wait":
 		return modeltest.Text("Nobody waits for the end of this.").HoldAfter(2, make(chan struct{}))
 	case asked == "refuse":

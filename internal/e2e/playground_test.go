@@ -14,6 +14,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/go-cmp/cmp"
+
+	"perdure/internal/mcptest"
 )
 
 // TestPlayground is a person's visit to the playground.
@@ -311,18 +313,58 @@ func (p *playStage) testAgain(t *testing.T) {
 	}
 }
 
-// testHostile: an answer is text, whatever it is made of.
+// hostile wants to be an element, a script, an attribute, the end of a text, and to be read backwards.
+const hostile = "<img src=x onerror=alert(1)><script>document.title='pwned'</script>\"'`\u202egnp.exe\x1b[31m\u200b"
+
+var hostileShown = strings.NewReplacer("\u202e", "⟦U+202E⟧", "\x1b", "␛", "\u200b", "⟦U+200B⟧").Replace(hostile)
+
+// testHostile: what a model says, and all that a server says of its tools and with them, is text, whatever it is made of.
 func (p *playStage) testHostile(t *testing.T) {
 	p.open(t, "/playground")
-	const hostile = "<img src=x onerror=alert(1)><script>document.title='pwned'</script>\u202egnp.exe\x1b[31m"
-	evaluated[bool](t, p.b, "enter what is hostile", fmt.Sprintf(`document.getElementById("input").value = %s, true`, `"`+jsonEscape("say "+hostile, true)+`"`))
+	evaluated[bool](t, p.b, "enter what is hostile", fmt.Sprintf(`document.getElementById("input").value = %s, true`, jsonString("say "+hostile)))
 	p.b.click(t, "#run")
 	p.says(t, "Completed.")
-	shown := evaluated[string](t, p.b, "read the page", `document.querySelector(".run-message").textContent`)
-	if want := strings.NewReplacer("\u202e", "⟦U+202E⟧", "\x1b", "␛").Replace(hostile); shown != want {
-		t.Errorf("the page shows %q, want %q", shown, want)
+	if got := evaluated[string](t, p.b, "read the answer", `document.querySelector(".run-message").textContent`); got != hostileShown {
+		t.Errorf("the page shows %q, want %q", got, hostileShown)
 	}
-	if n := evaluated[int](t, p.b, "read the page", `document.querySelectorAll("#conversation img, #conversation script").length`); n != 0 {
-		t.Errorf("the answer has become %d elements", n)
+
+	server := mcptest.NewHostile()
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	server.On("tools/list", oneTool(`"name": "t", "description": `+jsonString(hostile)+`, "inputSchema": {"type": "object"}`))
+	p.choose(t, "approval", "never")
+	p.b.click(t, "#add-server")
+	p.b.fill(t, "server-0-label", "evil")
+	p.b.fill(t, "server-0-url", server.URL())
+	for _, call := range []struct {
+		answer mcptest.Answer
+		tag    string
+	}{
+		{onePart(`"type": "text", "text": ` + jsonString(hostile)), "done"},
+		{mcptest.Result(`{"isError": true, "content": [{"type": "text", "text": ` + jsonString(hostile) + `}]}`), "failed"},
+	} {
+		server.On("tools/call", call.answer)
+		p.run(t, "evil", "Completed.")
+		for what, place := range map[string]string{"description": ".run-tools dd", "arguments": ".run-call pre", "outcome": ".run-outcome pre"} {
+			got := evaluated[string](t, p.b, "read the "+what, fmt.Sprintf(`[...document.querySelectorAll(".exchange")].at(-1).querySelector(%q).textContent`, place))
+			if !strings.Contains(strings.NewReplacer(`\"`, `"`, `\u001b`, "␛").Replace(got), hostileShown) { // arguments are JSON
+				t.Errorf("the %s is shown as %q", what, got)
+			}
+		}
+		if got := evaluated[string](t, p.b, "read how the call went", `[...document.querySelectorAll(".run-call .tag")].at(-1).textContent`); got != call.tag {
+			t.Errorf("the call is %q, want %q", got, call.tag)
+		}
+	}
+	if n := evaluated[int](t, p.b, "look for what foreign text has become", `document.querySelectorAll("#conversation img, #conversation script").length`); n != 0 {
+		t.Errorf("foreign text has become %d elements", n)
+	}
+	if got := evaluated[string](t, p.b, "read the title", `document.title`); got != "Playground · Perdure" {
+		t.Errorf("the page is called %q", got)
 	}
 }
+
+// jsonString is a text as a string of JSON, and so of JavaScript.
+func jsonString(text string) string { return `"` + jsonEscape(text, true) + `"` }

@@ -30,12 +30,12 @@ const harmless = `(() => {
 	let shown = 0
 	for (let n = walker.nextNode(); n; n = walker.nextNode()) {
 		if (n.nodeType === Node.TEXT_NODE) {
+			if (n.parentNode.localName === 'textarea') continue // what a person writes into a field is theirs
 			if (odd.test(n.data)) out.push('raw characters in ' + JSON.stringify(n.data.slice(0, 80)))
 			if (n.data.includes('⟦U+202E⟧gnp.exe')) shown++
 			continue
 		}
 		for (const a of n.attributes) {
-			// What a person writes into a field is theirs.
 			if (odd.test(a.value) && !(n.localName === 'input' && a.name === 'value')) out.push('raw characters in the attribute ' + a.name + ' of ' + n.outerHTML.slice(0, 80))
 			if (a.name.startsWith('on')) out.push('the attribute ' + a.name)
 		}
@@ -74,6 +74,8 @@ func TestHostileTextsOnPagesOfRuns(t *testing.T) {
 	text := fmt.Sprintf(`{"content": [{"type": "text", "text": %s}], "isError": `, quoted)
 	s.mcp.On("tools/call", mcptest.InTurn(mcptest.Result(text+`true}`), mcptest.Result(text+`false}`), mcptest.Result(text+`true}`)))
 	id := s.run(t, `"input": `+string(quoted)+`, "instructions": `+string(quoted)+`, "metadata": {"note": "`+"\u202e"+`<b class=injected>"}, `+s.tools("s"))
+	connector := s.create(t, s.token, "/v1/connectors", fmt.Sprintf(
+		`{"name": "Hostile", "url": %q, "scope": "organization", "acknowledged": true, "auth": {"type": "none"}}`, s.mcp.URL()))
 	v := s.alice
 	page := s.url + "/runs/" + id
 	v.open(t, page)
@@ -86,11 +88,18 @@ func TestHostileTextsOnPagesOfRuns(t *testing.T) {
 		{s.url + "/runs", 1},
 		{page + "/delete", 0},
 		{s.url + "/runs?model=" + "%3Cimg%20class%3Dinjected%3E%E2%80%AE", 0},
+		// Pages that show a run, or its tools, as well.
+		{s.url + "/playground?from=" + id, 0},
+		{s.url + "/playground?previous=" + id, 3}, // arguments, output, text
+		{s.url + "/settings/connectors", 0},
+		{s.url + "/settings/connectors/" + connector, 1},
+		{s.url + "/enterprise/connectors", 0},
 	} {
 		v.noted()
 		for _, width := range []int64{1280, 360} {
 			v.resize(t, width, 900)
 			v.open(t, c.address)
+			v.awaits(t, "nothing is under way", `!document.querySelector('[data-stream]:not([data-status])')`)
 			v.do(t, "unfold all", chromedp.Evaluate[chromedp.Void](`document.querySelectorAll('details').forEach(d => { d.open = true })`))
 			found := evaluated[[]any](t, v.browser, "look for harm", harmless)
 			if len(found) > 1 {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -43,6 +44,10 @@ var shots = []shot{
 			discard(chromedp.Poll[bool](`document.querySelector(".run-message")?.textContent.includes("demo model") && !document.getElementById("run").disabled`)),
 			discard(chromedp.Evaluate[bool](`scrollTo(0, 0), true`)))
 	}},
+	{name: "runs", path: "/runs", narrow: true},
+	{name: "run", path: "/runs/{completed run}", narrow: true},
+	{name: "run-live", path: "/runs/{running run}"},
+	{name: "run-failed", path: "/runs/{failed run}"},
 	{name: "connectors", path: "/settings/connectors", narrow: true},
 	{name: "connector", path: "/settings/connectors/{deepwiki}"},
 	{name: "connector-new", path: "/settings/connectors", before: func(t *testing.T, v *visitor) {
@@ -167,7 +172,51 @@ func newDemoScene(t *testing.T) *demoScene {
 	d.request(t, http.MethodDelete, "/v1/organization/api_keys/"+d.made["old"], "")
 	d.connect(t)
 	d.run(t)
+	d.batch(t)
 	return d
+}
+
+// batch makes a batch that completes, with a line that fails.
+func (d *demoScene) batch(t *testing.T) {
+	t.Helper()
+	var lines strings.Builder
+	for i, prompt := range []string{"What is a durable workflow?", "Use Orders: which are late?", "What is a heartbeat?", "What is a task queue?"} {
+		tools := ""
+		if i == 1 {
+			tools = `,"tools":[{"type":"mcp","server_label":"orders","server_url":"http://127.0.0.1:1/mcp"}]`
+		}
+		fmt.Fprintf(&lines, `{"custom_id":"question-%d","method":"POST","url":"/v1/responses","body":{"model":"demo/scripted","input":%q%s}}`+"\n", i+1, prompt, tools)
+	}
+	body, contentType := fileForm(t, "questions.jsonl", lines.String())
+	a, err := send(t.Context(), http.MethodPost, d.api+"/v1/files", d.key, body, "Content-Type", contentType)
+	var file struct{ ID string }
+	if err != nil || json.Unmarshal(a.body, &file) != nil || file.ID == "" {
+		t.Fatalf("no file: %v, status %d: %s", err, a.status, a.body)
+	}
+	d.made["completed batch"] = d.post(t, "/v1/batches", fmt.Sprintf(`{"input_file_id":%q,"endpoint":"/v1/responses","completion_window":"24h"}`, file.ID))
+	d.await(t, "/v1/batches/"+d.made["completed batch"], "completed")
+	d.await(t, "/v1/responses/"+d.made["failed run"], "failed")
+}
+
+// await waits until something has a status.
+func (d *demoScene) await(t *testing.T, path, status string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*startTimeout)
+	defer cancel()
+	for {
+		var is struct{ Status string }
+		if err := json.Unmarshal(d.request(t, http.MethodGet, path, ""), &is); err != nil {
+			t.Fatal(err)
+		}
+		if is.Status == status {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s is %s, not %s", path, is.Status, status)
+		case <-time.After(pollEvery):
+		}
+	}
 }
 
 // named is the body of a request that makes something, with what it is called here.

@@ -89,6 +89,7 @@ type command struct {
 	Do            string            `json:"do"`
 	Body          json.RawMessage   `json:"body,omitempty"`
 	ResponseID    string            `json:"response_id,omitempty"`
+	BatchID       string            `json:"batch_id,omitempty"`
 	StartingAfter *int              `json:"starting_after,omitempty"`
 	StopAfter     *int              `json:"stop_after,omitempty"` // cut the stream after this event
 	Query         map[string]any    `json:"query,omitempty"`

@@ -171,3 +171,18 @@ func TestActors(t *testing.T) {
 		t.Errorf("an operator is %+v", got)
 	}
 }
+
+func TestCheckKey(t *testing.T) {
+	t.Parallel()
+	session, _ := identity.NewSession("acme", "ann", now)
+	for _, key := range []string{session.Principal(identity.Member).Key, "key_ABC", "laptop"} {
+		if err := identity.CheckKey(key); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	for _, key := range []string{"", "session:", "session:a b", "other:ann", "session:session:ann"} {
+		if identity.CheckKey(key) == nil {
+			t.Errorf("%q is a key", key)
+		}
+	}
+}

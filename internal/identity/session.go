@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"perdure/internal/secret"
@@ -35,6 +36,9 @@ func (s Session) ID() string {
 
 // sessionKey is the key in the principal of a session: limits by key then count a user's browsers together.
 const sessionKey = "session:"
+
+// CheckKey reports what is wrong with the key of a [Principal]: that is the name of an API key, or stands for a user's sessions.
+func CheckKey(key string) error { return CheckName(strings.TrimPrefix(key, sessionKey)) }
 
 // Principal is who is signed in.
 func (s Session) Principal(role Role) Principal {

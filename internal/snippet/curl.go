@@ -6,9 +6,10 @@ import "strings"
 func Curl(r Request) string {
 	// The body is one string in single quotes, which are left for the value of a variable.
 	body := language{
-		text: func(s string) string { return shellInner(jsonText(s)) },
-		env:  func(e Env) string { return `"'"$` + string(e) + `"'"` },
-		yes:  "true", no: "false",
+		indent: "  ",
+		text:   func(s string) string { return shellInner(jsonText(s)) },
+		env:    func(e Env) string { return `"'"$` + string(e) + `"'"` },
+		yes:    "true", no: "false",
 	}
 	body.name = body.text
 	var b strings.Builder

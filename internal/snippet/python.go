@@ -32,20 +32,21 @@ var identifier = regexp.MustCompile(`^[a-z_]+$`)
 
 func pythonProgram(importing, client, base string, body Object) string {
 	l := language{
-		text: pythonText, name: pythonText, yes: "True", no: "False", trailing: true,
+		indent: "    ",
+		text:   pythonText, name: pythonText, yes: "True", no: "False", trailing: true,
 		env: func(e Env) string { return "os.environ[" + pythonText(string(e)) + "]" },
 	}
 	var b strings.Builder
 	b.WriteString("import os\n\n" + importing + "\n\n")
 	b.WriteString("client = " + client + "(\n")
-	b.WriteString(indent + "api_key=" + l.env(APIKey) + ",\n")
-	b.WriteString(indent + "base_url=" + l.text(base) + ",\n)\n\n")
+	b.WriteString(l.indent + "api_key=" + l.env(APIKey) + ",\n")
+	b.WriteString(l.indent + "base_url=" + l.text(base) + ",\n)\n\n")
 	b.WriteString("response = client.responses.create(\n")
 	for _, m := range body {
 		if !identifier.MatchString(m.Name) {
 			panic("snippet: " + m.Name + " cannot be an argument")
 		}
-		b.WriteString(indent + m.Name + "=")
+		b.WriteString(l.indent + m.Name + "=")
 		l.write(&b, m.Value, 1)
 		b.WriteString(",\n")
 	}

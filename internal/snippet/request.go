@@ -94,7 +94,7 @@ func envs(value any) (out []Env) {
 
 // JSON returns the object as JSON, with the values of the environment variables in it.
 func (o Object) JSON(value func(Env) string) []byte {
-	l := language{text: jsonText, name: jsonText, yes: "true", no: "false", env: func(e Env) string { return jsonText(value(e)) }}
+	l := language{indent: "  ", text: jsonText, name: jsonText, yes: "true", no: "false", env: func(e Env) string { return jsonText(value(e)) }}
 	var b strings.Builder
 	l.write(&b, o, 0)
 	return []byte(b.String())

@@ -5,7 +5,8 @@ import "strings"
 // TypeScript returns a program for the package openai.
 func TypeScript(r Request) string {
 	l := language{
-		text: jsonText, yes: "true", no: "false", trailing: true,
+		indent: "  ",
+		text:   jsonText, yes: "true", no: "false", trailing: true,
 		env: func(e Env) string { return "process.env." + string(e) },
 		name: func(name string) string {
 			if identifier.MatchString(name) {
@@ -22,12 +23,12 @@ func TypeScript(r Request) string {
 	}
 	var b strings.Builder
 	b.WriteString("import OpenAI from \"openai\";\n\nconst client = new OpenAI({\n")
-	b.WriteString(indent + "apiKey: " + l.env(APIKey) + ",\n")
-	b.WriteString(indent + "baseURL: " + l.text(r.Origin+"/v1") + ",\n});\n\n")
+	b.WriteString(l.indent + "apiKey: " + l.env(APIKey) + ",\n")
+	b.WriteString(l.indent + "baseURL: " + l.text(r.Origin+"/v1") + ",\n});\n\n")
 	b.WriteString("const response = await client.responses.create({\n")
 	for _, m := range r.Body {
 		if m.Name == "max_steps" { // the library's type lacks it, which a spread is not checked for
-			b.WriteString(indent + "...{ max_steps: ")
+			b.WriteString(l.indent + "...{ max_steps: ")
 			l.write(&b, m.Value, 1)
 			b.WriteString(" },\n")
 			continue

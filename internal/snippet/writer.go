@@ -7,6 +7,7 @@ import (
 
 // language is how a value is written.
 type language struct {
+	indent      string
 	text        func(string) string // a literal of a string
 	env         func(Env) string
 	yes, no     string
@@ -14,8 +15,6 @@ type language struct {
 	trailing    bool                // whether the last of a list may have a comma, as it has where people write by hand
 	beforeEntry func(Member) string // a comment on the line before a member; nil: there is none
 }
-
-const indent = "  "
 
 // write writes a value. Depth is how far the line on which it begins is indented.
 func (l language) write(b *strings.Builder, value any, depth int) {
@@ -50,11 +49,11 @@ func (l language) list(b *strings.Builder, v List, depth int) {
 	}
 	b.WriteString("[\n")
 	for i, element := range v {
-		b.WriteString(strings.Repeat(indent, depth+1))
+		b.WriteString(strings.Repeat(l.indent, depth+1))
 		l.write(b, element, depth+1)
 		l.comma(b, i == len(v)-1)
 	}
-	b.WriteString(strings.Repeat(indent, depth) + "]")
+	b.WriteString(strings.Repeat(l.indent, depth) + "]")
 }
 
 // maxLine is how long a list of texts may be that is written on one line.
@@ -85,11 +84,11 @@ func (l language) object(b *strings.Builder, v Object, depth int) {
 		l.member(b, m, depth+1)
 		l.comma(b, i == len(v)-1)
 	}
-	b.WriteString(strings.Repeat(indent, depth) + "}")
+	b.WriteString(strings.Repeat(l.indent, depth) + "}")
 }
 
 func (l language) member(b *strings.Builder, m Member, depth int) {
-	start := strings.Repeat(indent, depth)
+	start := strings.Repeat(l.indent, depth)
 	if l.beforeEntry != nil {
 		if comment := l.beforeEntry(m); comment != "" {
 			b.WriteString(start + comment + "\n")

@@ -23,13 +23,13 @@ func (s *Store) RunBatch(ctx context.Context, organization, id string, lines int
 	return s.changeBatch(ctx, "run the batch", organization, id, batch.InProgress, []batch.Status{batch.Validating}, `lines_total = $4`, lines)
 }
 
-// FailBatch ends a batch whose file cannot be processed.
+// FailBatch ends a batch whose file cannot be processed, or that could not go on.
 func (s *Store) FailBatch(ctx context.Context, organization, id string, problems []batch.Problem) (batch.Batch, error) {
 	text, err := json.Marshal(problems)
 	if err != nil {
 		return batch.Batch{}, err
 	}
-	return s.changeBatch(ctx, "end the batch", organization, id, batch.Failed, []batch.Status{batch.Validating, batch.Cancelling}, `problems = $4`, string(text))
+	return s.changeBatch(ctx, "end the batch", organization, id, batch.Failed, before[batch.Failed], `problems = $4`, string(text))
 }
 
 // MoveBatch makes a batch, of whatever status that comes before, one of another status.
@@ -41,6 +41,7 @@ func (s *Store) MoveBatch(ctx context.Context, organization, id string, to batch
 var before = map[batch.Status][]batch.Status{
 	batch.Finalizing: {batch.InProgress},
 	batch.Completed:  {batch.InProgress, batch.Finalizing},
+	batch.Failed:     {batch.Validating, batch.InProgress, batch.Finalizing, batch.Cancelling},
 	batch.Expired:    {batch.Validating, batch.InProgress, batch.Finalizing},
 	batch.Cancelling: {batch.Validating, batch.InProgress},
 	batch.Cancelled:  {batch.Validating, batch.InProgress, batch.Cancelling},

@@ -41,6 +41,8 @@ type runRow struct {
 // runsFilter is what the form above the list was sent with.
 type runsFilter struct {
 	Status, Model, Server, User string
+	// Batch is the ID of a batch, whose page leads here.
+	Batch string
 	// Since is one of the spans of [spans]. After is the moment that it stood for when the first page was shown, so that later pages belong
 	// to it: seconds since 1970.
 	Since, After, Page string
@@ -69,7 +71,7 @@ func (runsContent) Statuses() []mark {
 
 func readRunsFilter(q url.Values) runsFilter {
 	return runsFilter{
-		Status: q.Get("status"), Model: q.Get("model"), Server: q.Get("server"), User: q.Get("user"),
+		Status: q.Get("status"), Model: q.Get("model"), Server: q.Get("server"), User: q.Get("user"), Batch: q.Get("batch"),
 		Since: q.Get("since"), After: q.Get("after"), Page: q.Get("page"),
 	}
 }
@@ -78,7 +80,7 @@ func readRunsFilter(q url.Values) runsFilter {
 func (f runsFilter) address() string {
 	q := url.Values{}
 	for name, value := range map[string]string{
-		"status": f.Status, "model": f.Model, "server": f.Server, "user": f.User, "since": f.Since, "after": f.After, "page": f.Page,
+		"status": f.Status, "model": f.Model, "server": f.Server, "user": f.User, "batch": f.Batch, "since": f.Since, "after": f.After, "page": f.Page,
 	} {
 		if value != "" {
 			q.Set(name, value)
@@ -92,7 +94,7 @@ func (f runsFilter) address() string {
 
 // query is the filter in the API's terms. A later page needs the moment of the first.
 func (f *runsFilter) query(now time.Time) (starter.RunFilter, error) {
-	query := starter.RunFilter{Status: f.Status, Model: f.Model, Server: f.Server, User: f.User, Page: f.Page, Limit: runsPage}
+	query := starter.RunFilter{Status: f.Status, Model: f.Model, Server: f.Server, User: f.User, Batch: f.Batch, Page: f.Page, Limit: runsPage}
 	var length time.Duration
 	known := false
 	for _, s := range spans {

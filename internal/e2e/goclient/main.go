@@ -29,6 +29,7 @@ type command struct {
 	Do            string            `json:"do"`
 	Body          json.RawMessage   `json:"body"`
 	ResponseID    string            `json:"response_id"`
+	BatchID       string            `json:"batch_id"`
 	StartingAfter *int64            `json:"starting_after"`
 	StopAfter     *int64            `json:"stop_after"` // the connection is cut after this event
 	Query         listQuery         `json:"query"`
@@ -101,6 +102,9 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 }
 
 func run(ctx context.Context, client openai.Client, c command, a *answer) error {
+	if do, ok := strings.CutPrefix(c.Do, "batch_"); ok {
+		return a.batch(ctx, client.Batches, do, c)
+	}
 	if do, ok := strings.CutPrefix(c.Do, "file_"); ok {
 		return a.file(ctx, client.Files, do, c)
 	}

@@ -76,6 +76,18 @@ serve(
     async file_delete(c, answer) {
       answer.response = await client(c).files.delete(c.file.id, options(c));
     },
+    async batch_create(c, answer) {
+      answer.response = await client(c).batches.create(c.body, options(c));
+    },
+    async batch_retrieve(c, answer) {
+      answer.response = await client(c).batches.retrieve(c.batch_id, options(c));
+    },
+    async batch_cancel(c, answer) {
+      answer.response = await client(c).batches.cancel(c.batch_id, options(c));
+    },
+    async batch_list(c, answer) {
+      await all(client(c).batches.list(c.query, options(c)), answer);
+    },
   },
   ({ status, type, code, param }) => ({ status, type, code, param }),
 );

@@ -1,0 +1,83 @@
+package starter
+
+import (
+	"context"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"perdure/internal/batch"
+	"perdure/internal/identity"
+	"perdure/workflows"
+)
+
+// heal begins a batch whose starter died before it could.
+func (s *Starter) heal(ctx context.Context, who identity.Principal, b *batch.Batch) error {
+	if b.Started || b.Status.Ended() {
+		return nil
+	}
+	return s.startBatch(ctx, who, b)
+}
+
+// tryHeal is heal for one who only looks.
+func (s *Starter) tryHeal(ctx context.Context, who identity.Principal, b *batch.Batch) {
+	if time.Since(b.Times.Created) < healAfter {
+		return // it is being begun
+	}
+	if err := s.heal(ctx, who, b); err != nil {
+		s.Logger.WarnContext(ctx, "a batch could not be begun yet", "batch", b.ID, "error", err)
+	}
+}
+
+// healAfter is how long a starter has to begin a batch that it has stored.
+const healAfter = startTimeout + 5*time.Second
+
+// progressTimeout bounds how long a batch is asked for what the database does not have of it.
+const progressTimeout = time.Second
+
+// batchProgress asks the workflow of a batch that runs. It is nil if that does not answer soon. A batch whose workflow was ended from
+// outside, so that it could not say so itself, has failed: then b is that.
+func (s *Starter) batchProgress(ctx context.Context, b *batch.Batch) *workflows.BatchProgress {
+	if b.Status.Ended() || !b.Started || s.gates.temporal.Away() {
+		return nil
+	}
+	asking, cancel := context.WithTimeout(ctx, progressTimeout)
+	defer cancel()
+	d, err := s.Temporal.DescribeWorkflow(asking, b.ID, "")
+	if err != nil {
+		return nil
+	}
+	switch d.Status {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED:
+		s.failBatch(ctx, b)
+		return nil
+	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+	default:
+		return nil
+	}
+	answer, err := s.Temporal.QueryWorkflow(asking, b.ID, "", workflows.BatchProgressName)
+	if err != nil {
+		return nil
+	}
+	var p workflows.BatchProgress
+	if err := answer.Get(&p); err != nil {
+		return nil
+	}
+	return &p
+}
+
+// failBatch ends a batch whose workflow is over and has not ended it. Its lines, which run on, are nobody's.
+func (s *Starter) failBatch(ctx context.Context, b *batch.Batch) {
+	err := s.closeFiles(ctx, b)
+	var now batch.Batch
+	if err == nil {
+		now, err = s.Store.FailBatch(ctx, b.Organization, b.ID, []batch.Problem{{
+			Code: "batch_terminated", Message: "the batch was ended by an operator, in Temporal; what it had come to is in its files",
+		}})
+	}
+	if err != nil {
+		s.Logger.WarnContext(ctx, "a batch whose workflow is over could not be ended", "batch", b.ID, "error", err)
+		return
+	}
+	*b = now
+}
