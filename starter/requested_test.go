@@ -229,6 +229,31 @@ func TestLineOfAFile(t *testing.T) {
 	}
 }
 
+// What a run has become goes with it when it goes on as a new execution: it is found, listed and shown as before.
+func TestRequestThatGoesOnAsNew(t *testing.T) {
+	t.Parallel()
+	server := mcpServer(t, mcptest.ServerOptions{Stateless: true, JSONResponse: true})
+	call := modeltest.Calls(modeltest.Call{Name: "a__echo", Arguments: `{"text":"x"}`})
+	r := serveRequests(t, modeltest.New(call, call, modeltest.Text("at last")), func(o *Options) {
+		o.Limits.Run.HistoryEvents, o.Limits.Run.HistoryBytes = 10, 1<<20
+	})
+	id := contract.NewResponseID()
+	request := asked(`{"input":"hi","tools":[{"type":"mcp","server_label":"a","server_url":"` + server + `","allowed_tools":["echo"]}]}`)
+	request.Batch, request.Return = "batch_"+uuid.NewString(), contract.ReturnResponse
+	run := r.begin(t, id, request)
+	first := run.GetRunID() // until it is waited for
+	var out contract.Outcome
+	if err := run.Get(t.Context(), &out); err != nil || !strings.Contains(string(out.Response), "at last") {
+		t.Fatalf("outcome %+v, error %v", out, err)
+	}
+	if last := must(r.temporal.DescribeWorkflow(t.Context(), id, "")); last.WorkflowExecution.RunID == first {
+		t.Fatal("it did not go on as a new execution")
+	}
+	r.get(t, apiKey, "/v1/responses/"+id).want(t, http.StatusOK, `"status":"completed"`, "at last")
+	r.get(t, apiKey, "/v1/responses/"+id+"/input_items").want(t, http.StatusOK, `"text":"hi"`)
+	r.awaitListed(t, "?batch="+request.Batch, id)
+}
+
 // TestRunBeforeItIsAccepted: between its start and its first step a run is nothing that the API knows, and nothing breaks on it.
 func TestRunBeforeItIsAccepted(t *testing.T) {
 	t.Parallel()
