@@ -39,7 +39,8 @@ func TestClient(t *testing.T) {
 			"a variable that names another", []string{"PERDURE_CLIENT_API_KEY_ENV=MY_KEY", "MY_KEY=mine"}, nil, "https://file.example", "mine",
 		},
 		{
-			"flags", []string{"PERDURE_URL=https://env.example", "PERDURE_API_KEY=short"},
+			"flags",
+			[]string{"PERDURE_URL=https://env.example", "PERDURE_API_KEY=short"},
 			map[string]string{"client.url": "https://flag.example", "client.api_key_file": other},
 			"https://flag.example", "from-the-file-of-the-flag",
 		},

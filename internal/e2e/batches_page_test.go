@@ -23,7 +23,7 @@ type batchVisit struct {
 
 // TestBatchPages is a person's visit: from the empty list by a file that is refused to a batch that is watched, retried, paused and
 // cancelled, and what they download.
-func TestBatchPages(t *testing.T) {
+func TestBatchPages(t *testing.T) { //nolint:tparallel // each subtest goes on where the one before has left the page
 	t.Parallel()
 	s := newPageStage(t, stackOptions{})
 	b := &batchVisit{s, s.visitor(t, emptyMember)}
@@ -181,7 +181,7 @@ func (b *batchVisit) testPause(t *testing.T) {
 // testPlain does the same as the first form without any script, as a browser does that has none.
 func (b *batchVisit) testPlain(t *testing.T) {
 	token := b.session(t, emptyMember)
-	post := func(path, body, contentType string) *http.Response {
+	post := func(t *testing.T, path, body, contentType string) *http.Response {
 		t.Helper()
 		resp, text := b.ask(t, http.MethodPost, path, token, body, "Content-Type", contentType, "Sec-Fetch-Site", "same-origin")
 		if resp.StatusCode != http.StatusSeeOther {
@@ -206,7 +206,7 @@ func (b *batchVisit) testPlain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := post("/batches", form.String(), w.FormDataContentType()).Header.Get("Location")
+	at := post(t, "/batches", form.String(), w.FormDataContentType()).Header.Get("Location")
 	resp, page := b.ask(t, http.MethodGet, at, token, "")
 	if resp.StatusCode != http.StatusOK || !strings.Contains(page, "plain.jsonl") {
 		t.Errorf("%s: status %d: %s", at, resp.StatusCode, page)
@@ -215,7 +215,7 @@ func (b *batchVisit) testPlain(t *testing.T) {
 	_, page = b.ask(t, http.MethodGet, "/batches/new", token, "")
 	_, rest, _ := strings.Cut(page, `<option value="file-`)
 	id, _, _ := strings.Cut(rest, `"`)
-	post("/batches", "completion_window=24h&concurrency=&input_file_id=file-"+id, "application/x-www-form-urlencoded")
+	_ = post(t, "/batches", "completion_window=24h&concurrency=&input_file_id=file-"+id, "application/x-www-form-urlencoded")
 	resp, page = b.ask(t, http.MethodPost, "/batches", token, "completion_window=24h&concurrency=many&input_file_id=file-"+id, "Sec-Fetch-Site", "same-origin")
 	if resp.StatusCode != http.StatusBadRequest || !strings.Contains(page, "must be a number, 1 or more") || !strings.Contains(page, `value="many"`) {
 		t.Errorf("a number that is none: status %d: %s", resp.StatusCode, page)

@@ -69,11 +69,11 @@ func (v *visitor) noted() (requests, complaints []string) {
 	return requests, complaints
 }
 
-// setCookie gives the tab a cookie of the site at an address.
-func (v *visitor) setCookie(t *testing.T, address, name, value string) {
+// setSession gives the tab the cookie of a session at an address.
+func (v *visitor) setSession(t *testing.T, address, token string) {
 	t.Helper()
 	hidden := true // from scripts, as the server sets it
-	v.do(t, "set the cookie "+name, call(network.SetCookie, network.SetCookieParams{Name: name, Value: value, URL: address, HTTPOnly: &hidden}))
+	v.do(t, "set the session's cookie", call(network.SetCookie, network.SetCookieParams{Name: sessionCookie, Value: token, URL: address, HTTPOnly: &hidden}))
 }
 
 // prefer makes the tab one of a person whose system is light or dark, and who does not like things that move.

@@ -80,7 +80,7 @@ type manager struct {
 func (s *connectorStage) manager(t *testing.T, p person) *manager {
 	t.Helper()
 	c := &manager{visitor: s.browser.visitor(t), person: p, url: s.url, token: s.session(t, p)}
-	c.setCookie(t, s.url, sessionCookie, c.token)
+	c.setSession(t, s.url, c.token)
 	c.resize(t, 1280, 900)
 	t.Cleanup(func() {
 		if _, complaints := c.noted(); len(complaints) > 0 {

@@ -54,8 +54,10 @@ func testAddConnectors(t *testing.T, s *connectorStage) {
 		{"Old", mcptest.ServerOptions{SSE: true}, entered{"auth.type": "none", "transport": "sse"}, []string{"SSE", "No authentication"}},
 		{"Keyed", mcptest.ServerOptions{Bearer: key}, entered{"auth.type": "api_key", "auth.api_key": key}, []string{"Streamable HTTP", "API Key"}},
 		{
-			"Old and keyed", mcptest.ServerOptions{SSE: true, Bearer: key},
-			entered{"auth.type": "api_key", "auth.api_key": "Bearer-is-a-word", "auth.header": "X-Api-Key", "transport": "sse"}, []string{"SSE", "API Key"},
+			"Old and keyed",
+			mcptest.ServerOptions{SSE: true, Bearer: key},
+			entered{"auth.type": "api_key", "auth.api_key": "Bearer-is-a-word", "auth.header": "X-Api-Key", "transport": "sse"},
+			[]string{"SSE", "API Key"},
 		},
 	} {
 		server := tools(t, tt.server)

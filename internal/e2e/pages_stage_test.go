@@ -59,8 +59,8 @@ func newPageStage(t *testing.T, o stackOptions) *pageStage {
 	model := modeltest.NewFunc(func(r modeltest.Request) modeltest.Reply { return stageReply(r, held) })
 	t.Cleanup(func() {
 		close(held)
-		for _, close := range []func() error{model.Close, s.mcp.Close} {
-			if err := close(); err != nil {
+		for _, end := range []func() error{model.Close, s.mcp.Close} {
+			if err := end(); err != nil {
 				t.Error(err)
 			}
 		}
@@ -163,7 +163,7 @@ func (s *pageStage) visitor(t *testing.T, p person) *visitor {
 	}
 	v := s.browser.visitor(t)
 	if p != stranger {
-		v.setCookie(t, s.url, sessionCookie, s.session(t, p))
+		v.setSession(t, s.url, s.session(t, p))
 	}
 	s.visitors[p] = v
 	return v

@@ -77,7 +77,7 @@ func newPlayStage(t *testing.T) *playStage {
 	if err := p.startStarterAt(t.Context(), p.address); err != nil {
 		t.Fatal(err)
 	}
-	p.v.setCookie(t, p.page("/"), sessionCookie, signInAs(t, p.stack, organization, user))
+	p.v.setSession(t, p.page("/"), signInAs(t, p.stack, organization, user))
 	return p
 }
 

@@ -87,9 +87,9 @@ func (v *visitor) awaits(t *testing.T, what, expression string) {
 	}
 }
 
-// showsCalls is an expression: a tool has a number of calls in a state.
-func showsCalls(tool, state string, n int) string {
-	return fmt.Sprintf(`[...document.querySelectorAll('.step.call[data-state=%q]')].filter(s => s.querySelector('.step-name').textContent.includes(%q)).length === %d`, state, tool, n)
+// showsCall is an expression: a tool has one call in a state.
+func showsCall(tool, state string) string {
+	return fmt.Sprintf(`[...document.querySelectorAll('.step.call[data-state=%q]')].filter(s => s.querySelector('.step-name').textContent.includes(%q)).length === 1`, state, tool)
 }
 
 const status = `document.querySelector('#run-status').textContent`
@@ -116,7 +116,7 @@ func TestRunPageIsLive(t *testing.T) {
 	v := s.alice
 	v.open(t, s.url+"/runs/"+id)
 	v.awaits(t, "both calls run, side by side",
-		showsCalls("look", "running", 1)+" && "+showsCalls("write", "running", 1)+` && document.querySelectorAll('.side-by-side .step.call').length === 2`)
+		showsCall("look", "running")+" && "+showsCall("write", "running")+` && document.querySelectorAll('.side-by-side .step.call').length === 2`)
 	v.awaits(t, "the run runs", status+` === 'Running' && document.querySelector('#run').dataset.live`)
 	v.do(t, "unfold a call", chromedp.Evaluate[chromedp.Void](`(() => {
 		window.watched = document.querySelector('.step.call')
@@ -129,8 +129,8 @@ func TestRunPageIsLive(t *testing.T) {
 	if err := s.startWorker(); err != nil {
 		t.Fatal(err)
 	}
-	v.awaits(t, "the call of the tool that reads was made again", showsCalls("look", "done", 1))
-	v.awaits(t, "the call of the tool that writes has an unknown outcome", showsCalls("write", "unknown", 1))
+	v.awaits(t, "the call of the tool that reads was made again", showsCall("look", "done"))
+	v.awaits(t, "the call of the tool that writes has an unknown outcome", showsCall("write", "unknown"))
 	v.awaits(t, "the attempts are told", `document.querySelector('.step.call[data-state="done"]').textContent.includes('2 attempts')
 		&& document.querySelector('.step.call[data-state="done"]').textContent.includes('was not heard of any more')`)
 	v.awaits(t, "what was unfolded and focused still is", `watched.isConnected && watched.open && document.activeElement === watched.querySelector('summary') && window.scrollY > 0`)
@@ -158,7 +158,7 @@ func TestRunPageCancels(t *testing.T) {
 	for name, scripts := range map[string]bool{"with scripts": true, "without": false} {
 		id := s.run(t, `"input": "wait"`)
 		v := s.browser.visitor(t)
-		v.setCookie(t, s.url, sessionCookie, s.session(t, s.who))
+		v.setSession(t, s.url, s.session(t, s.who))
 		if !scripts {
 			v.do(t, "do without scripts", call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
 		}
@@ -223,7 +223,7 @@ func TestRunsListFilters(t *testing.T) {
 		"time":   {[]chromedp.Action[chromedp.Void]{chromedp.SetValue(chromedp.CSS("#since"), "24h")}, []string{waiting, other, server}},
 	} {
 		w := s.browser.visitor(t)
-		w.setCookie(t, s.url, sessionCookie, s.session(t, s.who))
+		w.setSession(t, s.url, s.session(t, s.who))
 		w.do(t, "do without scripts", call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
 		w.open(t, s.url+"/runs")
 		w.do(t, "filter by "+name, append(c.steps, chromedp.Click(`//button[text()="Filter"]`), chromedp.WaitVisible(`//a[text()="Reset"]`))...)

@@ -50,7 +50,7 @@ func (s *pageStage) open(t *testing.T, v *visitor, path, heading string) {
 }
 
 // TestSettings walks through what admins do with keys and members, once with JavaScript and once without: the pages are the same.
-func TestSettings(t *testing.T) {
+func TestSettings(t *testing.T) { //nolint:tparallel // two browsers at once are slower than one after the other
 	t.Parallel()
 	s := newPageStage(t, stackOptions{})
 	for name, scripts := range map[string]bool{"with-scripts": true, "without-scripts": false} {
@@ -59,7 +59,7 @@ func TestSettings(t *testing.T) {
 			s.join(t, p, identity.Admin)
 			v := s.browser.visitor(t)
 			v.resize(t, 1280, 900)
-			v.setCookie(t, s.url, sessionCookie, s.session(t, p))
+			v.setSession(t, s.url, s.session(t, p))
 			v.do(t, name, call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !scripts}))
 			s.walkKeys(t, v)
 			s.walkMembers(t, v)

@@ -46,8 +46,10 @@ func (f Frame) Navigation() []Group {
 	}
 	if f.Account.Admin {
 		groups = append(groups, Group{"Enterprise settings", []Link{
-			{"/enterprise/connectors", "Connectors permissions"}, {"/enterprise/members", "Members"},
-			{"/enterprise/organization", "Organization"}, {"/enterprise/audit-log", "Audit log"},
+			{"/enterprise/connectors", "Connectors permissions"},
+			{"/enterprise/members", "Members"},
+			{"/enterprise/organization", "Organization"},
+			{"/enterprise/audit-log", "Audit log"},
 		}})
 	}
 	return groups

@@ -29,8 +29,14 @@ type auditFilter struct{ Action, User, From, To, Problem string }
 type auditKind struct{ Value, Text string }
 
 var auditKinds = []auditKind{
-	{"connector.", "Connectors"}, {"grant.", "Authorizations of connectors"}, {"key.", "API keys"}, {"member.", "Members"},
-	{"organization.", "Organization"}, {"session.", "Sign-ins"}, {"batch.", "Batches"}, {"file.", "Files"},
+	{"connector.", "Connectors"},
+	{"grant.", "Authorizations of connectors"},
+	{"key.", "API keys"},
+	{"member.", "Members"},
+	{"organization.", "Organization"},
+	{"session.", "Sign-ins"},
+	{"batch.", "Batches"},
+	{"file.", "Files"},
 }
 
 // auditRow is an event as a person reads it.

@@ -101,7 +101,9 @@ func newStep(id, execution string, s *starter.Step) stepView {
 	v.name()
 	v.attempts()
 	for _, b := range []block{
-		{Label: "Arguments", Content: s.Arguments}, {Label: "Reasoning", Content: s.Reasoning}, {Label: "Text", Content: s.Text},
+		{Label: "Arguments", Content: s.Arguments},
+		{Label: "Reasoning", Content: s.Reasoning},
+		{Label: "Text", Content: s.Text},
 		{Label: outputLabel(s), Content: s.Output, Bad: s.State == starter.StepFailed},
 	} {
 		if b.Content == nil || (b.Content.Size == 0 && b.Content.Text == "") {

@@ -166,8 +166,10 @@ func TestSpoken(t *testing.T) {
 		&responses.Message{Role: "assistant", Content: []responses.Part{responses.OutputText(strings.Repeat("é", shownText))}},
 	})
 	want := []said{
-		{"User", "message", "look\n[an image, 6 bytes of address or data]", false}, {"Reasoning", "reasoning", "hm", false},
-		{"Function call for the client", "code", "f {}", false}, {"Approval asked for", "code", "s.t {}", false},
+		{"User", "message", "look\n[an image, 6 bytes of address or data]", false},
+		{"Reasoning", "reasoning", "hm", false},
+		{"Function call for the client", "code", "f {}", false},
+		{"Approval asked for", "code", "s.t {}", false},
 		{"Answer", "message", strings.Repeat("é", shownText/2), true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
