@@ -69,11 +69,16 @@ func (s *Starter) input(ctx context.Context, id string) (in workflows.ResponseIn
 		if err != nil {
 			return in, err
 		}
-		if event.GetEventType() != enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED {
+		// The first step is one that a worker makes beside the workflow, and notes in a marker; it was one like others before.
+		result := event.GetMarkerRecordedEventAttributes().GetDetails()["result"]
+		if event.GetEventType() == enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED {
+			result = event.GetActivityTaskCompletedEventAttributes().GetResult()
+		}
+		if result == nil {
 			continue
 		}
 		var accepted workflows.Accepted
-		if err := s.decodeFetched(ctx, id, event.GetActivityTaskCompletedEventAttributes().GetResult(), &accepted); err != nil {
+		if err := s.decodeFetched(ctx, id, result, &accepted); err != nil {
 			return in, err
 		}
 		in = accepted.Input
