@@ -183,7 +183,7 @@ func (d *demoScene) batch(t *testing.T) {
 	for i, prompt := range []string{"What is a durable workflow?", "Use Orders: which are late?", "What is a heartbeat?", "What is a task queue?"} {
 		tools := ""
 		if i == 1 {
-			tools = `,"tools":[{"type":"mcp","server_label":"orders","server_url":"http://127.0.0.1:1/mcp"}]`
+			tools = fmt.Sprintf(`,"tools":[{"type":"mcp","server_label":"orders","server_url":%q}]`, d.api+"/orders/mcp") // where nothing is
 		}
 		fmt.Fprintf(&lines, `{"custom_id":"question-%d","method":"POST","url":"/v1/responses","body":{"model":"demo/scripted","input":%q%s}}`+"\n", i+1, prompt, tools)
 	}
@@ -251,7 +251,7 @@ func (d *demoScene) run(t *testing.T) {
 	const request = `{"model":%q,"input":%q,"tools":[%s]%s}`
 	for _, r := range []named{
 		{"plain run", fmt.Sprintf(request, "demo/scripted", "What is a durable workflow?", "", "")},
-		{"failed run", fmt.Sprintf(request, "demo/scripted", "Which orders are late?", server("orders", "http://127.0.0.1:1/mcp"), `,"background":true`)},
+		{"failed run", fmt.Sprintf(request, "demo/scripted", "Which orders are late?", server("orders", d.api+"/orders/mcp"), `,"background":true`)},
 		{"other run", fmt.Sprintf(request, "openai/gpt-5.5", "Use GitHub to find open issues about authentication in perplexityai/perplexity-py.", connector("github"), "")},
 		{"cut run", fmt.Sprintf(request, "demo/scripted", "Use DeepWiki to read the structure of the facebook/react wiki.", connector("deepwiki"), `,"max_steps":1`)},
 		{"completed run", fmt.Sprintf(request, "openai/gpt-5.5", "Use DeepWiki to explain what the perplexityai/perplexity-py repository does.", connector("deepwiki"), "")},
