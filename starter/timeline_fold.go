@@ -103,11 +103,6 @@ func (f *fold) add(e historyEvent) {
 		f.marker(e)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
 		f.started(e)
-	case enumspb.EVENT_TYPE_MARKER_RECORDED:
-		// The only step that a worker makes beside a workflow is that a request is made into a run.
-		if e.GetMarkerRecordedEventAttributes().GetDetails()["result"] != nil {
-			f.moment(e, StepRequest, StepDone)
-		}
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
 		f.moment(e, StepCancellation, StepDone)
 	default:
