@@ -33,6 +33,7 @@ type hall struct {
 	order      []int // of their beginnings
 	runs       map[int]int
 	cancelled  []int
+	wrong      []string // of how lines are started; a workflow must not tell a test
 	collected  []BatchCollectInput
 	ended      []batch.Status
 	awaited    [][]int
@@ -47,6 +48,11 @@ func newHall(t *testing.T, lines int) *hall {
 	h.env = (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
 	h.env.SetTestTimeout(time.Minute)
 	h.began = h.env.Now()
+	t.Cleanup(func() {
+		for _, wrong := range h.wrong {
+			t.Error(wrong)
+		}
+	})
 	h.env.RegisterWorkflowWithOptions(Batch, workflow.RegisterOptions{Name: BatchName})
 	h.env.RegisterWorkflowWithOptions(h.run, workflow.RegisterOptions{Name: ResponseName})
 	for name, step := range map[string]any{
@@ -72,13 +78,13 @@ func done(ctx workflow.Context, after time.Duration) (Outcome, error) {
 // run plays a line as it is started.
 func (h *hall) run(ctx workflow.Context, in contract.ResponseInput) (Outcome, error) {
 	number := in.Request.Line.Number
+	h.mu.Lock()
 	if id := workflow.GetInfo(ctx).WorkflowExecution.ID; id != batch.ResponseID("batch_1", number) {
-		h.t.Errorf("line %d runs as %s", number, id)
+		h.wrong = append(h.wrong, fmt.Sprintf("line %d runs as %s", number, id))
 	}
 	if in.Request.Organization != "acme" || in.Request.User != "ann" || in.Request.Batch != "batch_1" || in.Request.Line.File != "file-1" {
-		h.t.Errorf("line %d runs as %+v", number, in.Request)
+		h.wrong = append(h.wrong, fmt.Sprintf("line %d runs as %+v", number, in.Request))
 	}
-	h.mu.Lock()
 	h.order, h.now = append(h.order, number), h.now+1
 	h.most = max(h.most, h.now)
 	h.runs[number]++
