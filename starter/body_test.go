@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -173,9 +174,19 @@ func TestBodyMemoryOfSockets(t *testing.T) {
 	r.started(t)
 	message := `{"type":"response.create",` + sized(20<<10, "")[1:]
 	first.send(message) // waits for the one before
-	eventually(t, "the message is there", func() bool {
-		return as(t, apiKey, http.MethodPost, r.url+"/v1/responses", strings.Repeat(" ", 20<<10)).status == http.StatusTooManyRequests
-	})
+	events := make(chan []wsEvent)
+	go func() {
+		for range 2 {
+			events <- first.rest()
+		}
+	}()
+	// A pong comes when all that was sent before has been read. To ask by another request would take the memory that the message needs.
+	if err := first.conn.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a := as(t, apiKey, http.MethodPost, r.url+"/v1/responses", strings.Repeat(" ", 20<<10)); a.status != http.StatusTooManyRequests {
+		t.Errorf("HTTP %d while the message waits", a.status)
+	}
 	second.send(message)
 	second.closed(websocket.StatusTryAgainLater, "too large together")
 	for n := 1; n <= 2; n++ {
@@ -183,8 +194,13 @@ func TestBodyMemoryOfSockets(t *testing.T) {
 		if err := r.temporal.SignalWorkflow(t.Context(), r.last(), "", "go", nil); err != nil {
 			t.Fatal(err)
 		}
-		if events := first.rest(); events[len(events)-1].Type != "response.completed" {
-			t.Errorf("events %+v", events)
+		select {
+		case events := <-events:
+			if events[len(events)-1].Type != "response.completed" {
+				t.Errorf("events %+v", events)
+			}
+		case <-time.After(patience):
+			t.Fatalf("turn %d has not ended", n)
 		}
 	}
 	eventually(t, "what was taken is there again", func() bool {

@@ -261,7 +261,9 @@ func TestRunBeforeItIsAccepted(t *testing.T) {
 	id := contract.NewResponseID()
 	run := must(r.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
 		ID: id, TaskQueue: r.options.TaskQueue, WorkflowExecutionTimeout: time.Minute,
-		TypedSearchAttributes: temporal.NewSearchAttributes(workflows.Organization.ValueSet("acme"), workflows.Stored.ValueSet(true)),
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			workflows.Organization.ValueSet("acme"), workflows.Stored.ValueSet(true), workflows.User.ValueSet(id),
+		),
 	}, contract.ResponseName, contract.ResponseInput{Request: asked(`{"input":"hi"}`)}))
 	if got := r.get(t, apiKey, "/v1/responses/"+id); got.status != http.StatusNotFound {
 		t.Errorf("GET answers HTTP %d with %s", got.status, got.body)
@@ -270,7 +272,8 @@ func TestRunBeforeItIsAccepted(t *testing.T) {
 		t.Errorf("cancel answers HTTP %d with %s", got.status, got.body)
 	}
 	for deadline := time.Now().Add(patience); ; <-time.After(50 * time.Millisecond) {
-		got := r.get(t, apiKey, "/v1/responses?limit=100")
+		// Of this user alone: other tests have runs whose values this server cannot read.
+		got := r.get(t, apiKey, "/v1/responses?user="+id)
 		if got.status != http.StatusOK {
 			t.Fatalf("HTTP %d with %s", got.status, got.body)
 		}

@@ -187,7 +187,7 @@ func TestRoutes(t *testing.T) {
 		{http.MethodDelete, "/v1/responses", apiKey, 405, "method_not_allowed"},
 		{http.MethodPut, "/v1/agent", apiKey, 405, "method_not_allowed"},
 		{http.MethodPost, "/v1/models", apiKey, 405, "method_not_allowed"},
-		{http.MethodGet, "/", "", 404, "not_found"},
+		{http.MethodGet, "/v1", "", 404, "not_found"},
 		{http.MethodGet, "/v1/response", apiKey, 404, "not_found"},
 		{http.MethodPost, "/v1/responses/x", apiKey, 405, "method_not_allowed"},
 		{http.MethodPost, "/v1/responses/x/y", apiKey, 404, "not_found"},
