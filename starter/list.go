@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
 
+	"perdure/internal/blob"
 	"perdure/internal/identity"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
@@ -216,8 +217,8 @@ func (s *Starter) listEntry(ctx context.Context, info *workflowpb.WorkflowExecut
 	if errors.Is(err, errNotAccepted) { // it was started so that it is listed: what is known of it is what its starter said
 		e.response, err = &responses.Response{Status: responses.ResponseQueued, Metadata: map[string]string{}}, nil
 	}
-	if errors.Is(err, secret.ErrOpen) {
-		// One response whose key is gone must not hide the others. What can be searched for is not encrypted.
+	if isLost(err) {
+		// One response whose key or value is gone must not hide the others. What can be searched for is neither encrypted nor elsewhere.
 		s.Logger.WarnContext(ctx, "a listed response cannot be read", "response", info.GetExecution().GetWorkflowId(), "error", err)
 		e.response, err = &responses.Response{Metadata: map[string]string{}}, nil
 	}
@@ -245,4 +246,9 @@ func (s *Starter) listEntry(ctx context.Context, info *workflowpb.WorkflowExecut
 		entry.Status = responses.ResponseFailed
 	}
 	return entry, nil
+}
+
+// isLost reports whether what is stored of a run cannot be read any more: its key, or the value itself, is gone.
+func isLost(err error) bool {
+	return errors.Is(err, secret.ErrOpen) || errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrCorrupt)
 }

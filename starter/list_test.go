@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"perdure/internal/blob"
 	"perdure/internal/payload"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
@@ -53,5 +54,48 @@ func TestListedWithoutItsKey(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "cannot be read"); n != 1 {
 		t.Errorf("it was told %d times, want once: %s", n, log)
+	}
+}
+
+// A response whose value is lost, from the directory or the bucket, is listed by what Temporal has of it, and hides no other.
+func TestListedWithoutItsValue(t *testing.T) {
+	t.Parallel()
+	o, log := newOptions(t)
+	s := newStarter(t.Context(), t.Context(), o)
+	long := strings.Repeat("long ", inlineResponse)
+	begun := &responses.Response{
+		ID: "resp_1", Model: "p/m", Status: responses.ResponseInProgress, Metadata: map[string]string{}, Instructions: &long,
+	}
+	members, _, err := s.memo(t.Context(), begun, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	memo := &commonpb.Memo{Fields: map[string]*commonpb.Payload{}}
+	for name, member := range members {
+		if memo.Fields[name], err = o.Payloads.ToPayload(member); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status, err := converter.GetDefaultDataConverter().ToPayload(responses.ResponseInProgress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := &workflowpb.WorkflowExecutionInfo{
+		Execution: &commonpb.WorkflowExecution{WorkflowId: begun.ID}, Memo: memo, StartTime: timestamppb.Now(),
+		SearchAttributes: &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{workflows.Status.GetName(): status}},
+	}
+	if _, err := s.listEntry(t.Context(), info); err != nil {
+		t.Fatalf("with its value: %v", err)
+	}
+	if err := o.Blobs.Remove(t.Context(), begun.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.Blobs = must(blob.Open(blob.Options{Dir: t.TempDir()})) // which remembers nothing
+	entry, err := s.listEntry(t.Context(), info)
+	if err != nil || entry.ID != begun.ID || entry.Status != responses.ResponseInProgress {
+		t.Errorf("listed as %+v, %v", entry, err)
+	}
+	if n := strings.Count(log.String(), "cannot be read"); n != 1 {
+		t.Errorf("the log tells of %d responses that cannot be read", n)
 	}
 }

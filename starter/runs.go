@@ -12,7 +12,6 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
-	"perdure/internal/blob"
 	"perdure/internal/identity"
 	"perdure/internal/responses"
 	"perdure/internal/secret"
@@ -163,7 +162,7 @@ func (s *Starter) Run(ctx context.Context, who identity.Principal, id string) (*
 		shown.Request = e.response
 		err = s.readRun(ctx, shown, e)
 	}
-	if errors.Is(err, secret.ErrOpen) || errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrCorrupt) || hasEnded(err) {
+	if isLost(err) || hasEnded(err) {
 		s.Logger.WarnContext(ctx, "a run cannot be read", "response", id, "error", err)
 		shown.Unreadable, err = unreadable(err), nil
 	}
@@ -232,7 +231,7 @@ func (s *Starter) DeleteRun(ctx context.Context, who identity.Principal, id stri
 	}
 	e, err := s.stored(ctx, who, id)
 	switch {
-	case errors.Is(err, secret.ErrOpen):
+	case isLost(err):
 		// It can be removed all the same. What it may have been about to tell its conversation is not known.
 		if _, err := s.locate(ctx, who, id); err != nil {
 			return err
