@@ -49,7 +49,8 @@ var allowed = map[string][]string{
 	"internal/admission": {},
 	"internal/apiclient": {"internal/responses", "internal/secret"},
 	"internal/batchrun":  {"internal/apiclient"},
-	"internal/blob":      {"internal/secret"},
+	"internal/blob":      {"internal/bytecache", "internal/secret"},
+	"internal/bytecache": {},
 	"internal/cfaccess":  {},
 	"internal/connection": {
 		"internal/cfaccess", "internal/connector", "internal/identity", "internal/mcpclient", "internal/oauth", "internal/secret",
@@ -58,7 +59,7 @@ var allowed = map[string][]string{
 	"internal/connector":   {"internal/identity", "internal/secret"},
 	"internal/demo":        {},
 	"internal/egress":      {"internal/secret"},
-	"internal/file":        {"internal/blob", "internal/identity", "internal/secret", "internal/store"},
+	"internal/file":        {"internal/blob", "internal/bytecache", "internal/identity", "internal/secret", "internal/store"},
 	"internal/identity":    {"internal/secret"},
 	"internal/page":        {},
 	"internal/payload":     {"internal/blob", "internal/secret"},

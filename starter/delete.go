@@ -13,6 +13,21 @@ import (
 	"perdure/workflows"
 )
 
+// removeRun has a stored response removed, after what its conversation has to be told. One that can no longer be read goes as well; what it
+// would have told its conversation is not known then.
+func (s *Starter) removeRun(ctx context.Context, who identity.Principal, id string) error {
+	e, err := s.stored(ctx, who, id)
+	if isLost(err) {
+		_, err = s.locate(ctx, who, id)
+	} else if err == nil {
+		err = s.settleConversation(ctx, who, e)
+	}
+	if err != nil {
+		return err
+	}
+	return s.deleteRun(ctx, who, id)
+}
+
 // deleteRun has a response or a conversation removed. Nobody finds it any more from then on, although Temporal takes its time.
 func (s *Starter) deleteRun(ctx context.Context, who identity.Principal, id string) error {
 	options := client.StartWorkflowOptions{

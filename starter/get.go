@@ -114,15 +114,8 @@ func (s *Starter) answerCancelled(w http.ResponseWriter, r *http.Request, e *env
 
 // deleteResponse removes a response and its events. A run under way is ended.
 func (s *Starter) deleteResponse(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	e, err := s.stored(r.Context(), who, r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	id := e.response.ID
-	if err := s.settleConversation(r.Context(), who, e); err != nil {
-		return err
-	}
-	if err := s.deleteRun(r.Context(), who, id); err != nil {
+	id := r.PathValue("id")
+	if err := s.removeRun(r.Context(), who, id); err != nil {
 		return err
 	}
 	return s.writeValue(w, r, map[string]any{"id": id, "object": "response", "deleted": true})

@@ -229,37 +229,7 @@ func (s *Starter) DeleteRun(ctx context.Context, who identity.Principal, id stri
 	if err := s.checkTemporal(); err != nil {
 		return err
 	}
-	e, err := s.stored(ctx, who, id)
-	switch {
-	case isLost(err):
-		// It can be removed all the same. What it may have been about to tell its conversation is not known.
-		if _, err := s.locate(ctx, who, id); err != nil {
-			return err
-		}
-	case err != nil:
-		return err
-	default:
-		if err := s.settleConversation(ctx, who, e); err != nil {
-			return err
-		}
-	}
-	return s.deleteRun(ctx, who, id)
-}
-
-// StreamRun answers a browser with the events of a run, as GET /v1/responses/{id}?stream=true does.
-func (s *Starter) StreamRun(w http.ResponseWriter, r *http.Request, who identity.Principal, id string) error {
-	if err := s.checkTemporal(); err != nil {
-		return err
-	}
-	_, after, err := readGet(r.URL.Query(), nil)
-	if err != nil {
-		return err
-	}
-	e, err := s.stored(r.Context(), who, id)
-	if err != nil {
-		return err
-	}
-	return s.streamStored(w, r, e, after)
+	return s.removeRun(ctx, who, id)
 }
 
 // RunJSON returns a response as GET /v1/responses/{id} does.

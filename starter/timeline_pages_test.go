@@ -190,8 +190,8 @@ func TestStreamOfRun(t *testing.T) {
 	s := newCounting(t, 2, 1, "ok")
 	id := s.create(t, oneServer).response(t).ID
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.starter.StreamRun(w, r, alice, id); err != nil {
-			s.starter.writeError(w, r, err)
+		if err := s.starter.FollowRun(w, r, alice, id); err != nil {
+			t.Error(err)
 		}
 	}))
 	t.Cleanup(server.Close)

@@ -24,7 +24,7 @@ func (s *Store) encrypts() bool { return s.all.encrypt && !s.sealed }
 // remember keeps a value in memory.
 func (s *Store) remember(ref Ref, data []byte) {
 	if !s.sealed {
-		s.all.cache.add(s.label(ref), data)
+		s.all.cache.Add(s.label(ref), data)
 	}
 }
 
@@ -101,7 +101,7 @@ func (s *Stores) names(ref Ref, owners ...*Store) ([][]string, error) {
 
 // Get returns the bytes that ref names. Callers must not change them.
 func (s *Store) Get(ctx context.Context, ref Ref) ([]byte, error) {
-	if data, ok := s.all.cache.get(s.label(ref)); ok {
+	if data, ok := s.all.cache.Get(s.label(ref)); ok {
 		return data, nil
 	}
 	if err := errors.Join(s.invalid, ctx.Err()); err != nil {
@@ -181,8 +181,8 @@ func (s *Store) Copy(ctx context.Context, from *Store, ref Ref) error {
 	if err != nil {
 		return err
 	}
-	if data, ok := s.all.cache.get(from.label(ref)); ok {
-		s.all.cache.add(s.label(ref), data)
+	if data, ok := s.all.cache.Get(from.label(ref)); ok {
+		s.all.cache.Add(s.label(ref), data)
 	}
 	return nil
 }

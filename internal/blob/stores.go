@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 
+	"perdure/internal/bytecache"
 	"perdure/internal/secret"
 )
 
@@ -29,7 +30,7 @@ type Options struct {
 type Stores struct {
 	backend backend
 	root    string // of the namespace, ends in "/"
-	cache   *cache
+	cache   *bytecache.Cache
 	sealer  *secret.Sealer
 	encrypt bool
 }
@@ -50,7 +51,7 @@ func Open(o Options) (*Stores, error) {
 	if o.Encrypt && o.Sealer == nil {
 		return nil, errors.New("blob: encryption needs a sealer")
 	}
-	s := &Stores{root: root + "/", cache: newCache(o.CacheBytes), sealer: o.Sealer, encrypt: o.Encrypt}
+	s := &Stores{root: root + "/", cache: bytecache.New(o.CacheBytes), sealer: o.Sealer, encrypt: o.Encrypt}
 	if o.Bucket != nil {
 		s.backend, err = openBucket(*o.Bucket)
 	} else {

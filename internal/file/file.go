@@ -28,7 +28,10 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"perdure/internal/blob"
+	"perdure/internal/bytecache"
 	"perdure/internal/secret"
 	"perdure/internal/store"
 )
@@ -88,10 +91,19 @@ type Options struct {
 }
 
 // Service keeps files. It is safe for concurrent use, also by several processes.
-type Service struct{ Options }
+type Service struct {
+	Options
+	// opened are the parts that lines were read of last. A batch asks for its lines one by one, each worker for many of the same part.
+	opened *bytecache.Cache
+	// opening has those who want the same part at the same time wait for one of them.
+	opening singleflight.Group
+}
+
+// openedBytes bounds the opened parts that are kept: some thirty, each of which serves a batch.
+const openedBytes = 16 << 20
 
 // New returns a service.
-func New(o Options) *Service { return &Service{o} }
+func New(o Options) *Service { return &Service{Options: o, opened: bytecache.New(openedBytes)} }
 
 // binding is the place of a part.
 func binding(id string, part int) secret.Binding {

@@ -14,6 +14,8 @@ import (
 	"testing/iotest"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"perdure/internal/file"
 	"perdure/internal/identity"
 	"perdure/internal/store"
@@ -372,5 +374,39 @@ func TestIDsAreInOrder(t *testing.T) {
 	all.Wait()
 	if len(seen) != 4000 {
 		t.Errorf("there are %d IDs, want 4000", len(seen))
+	}
+}
+
+// A batch asks for its lines one at a time: each part is fetched and opened once for all that are near.
+func TestLinesOfAPartTogether(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	f := r.upload(t, requests(3000, 500))
+	if _, err := r.Lines(t.Context(), "acme", f.ID, 1, f.Lines); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range r.kept(t) {
+		must(t, os.Remove(path)) // what is read from now on is from memory
+	}
+	var all errgroup.Group
+	all.SetLimit(32)
+	for number := 1; number <= f.Lines; number++ {
+		all.Go(func() error {
+			lines, err := r.Lines(t.Context(), "acme", f.ID, number, 1)
+			if err != nil || len(lines) != 1 || lines[0].Number != number {
+				return fmt.Errorf("line %d: %d lines, %w", number, len(lines), err)
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Content(t.Context(), "acme", f.ID, 0); !errors.Is(err, file.ErrCorrupt) {
+		t.Errorf("without its parts it opens with %v, so they were not gone", err)
+	}
+	must(t, r.Delete(t.Context(), ada, f.ID))
+	if _, err := r.Lines(t.Context(), "acme", f.ID, 1, 1); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("deleted, it is read with %v", err)
 	}
 }

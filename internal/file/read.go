@@ -60,6 +60,29 @@ func (s *Service) part(ctx context.Context, id string, p store.FilePart) ([]byte
 	return data, err
 }
 
+// openedPart is part for what will be asked for again soon: it stays in memory. Callers must not change it.
+func (s *Service) openedPart(ctx context.Context, id string, p store.FilePart) ([]byte, error) {
+	name := fmt.Sprintf("%s/%d/%s", id, p.Number, p.Ref)
+	if data, ok := s.opened.Get(name); ok {
+		return data, nil
+	}
+	read := s.opening.DoChan(name, func() (any, error) {
+		// It is for others, too, who need not give up with the first.
+		data, err := s.part(context.WithoutCancel(ctx), id, p)
+		if err == nil {
+			s.opened.Add(name, data)
+		}
+		return data, err
+	})
+	select {
+	case r := <-read:
+		data, _ := r.Val.([]byte)
+		return data, r.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // Line is a line of a file.
 type Line struct {
 	Number int    // from 1, without the blank ones
@@ -87,7 +110,7 @@ func (s *Service) Lines(ctx context.Context, organization, id string, from, n in
 			return lines, err
 		}
 		for _, p := range parts {
-			data, err := s.part(ctx, id, p)
+			data, err := s.openedPart(ctx, id, p)
 			if err != nil {
 				return nil, err
 			}

@@ -21,7 +21,7 @@ const playPath = "/playground"
 func (u *ui) playRoutes(handle func(pattern string, h starter.PageHandler)) {
 	handle("GET "+playPath, u.playground)
 	handle("POST "+playPath, u.play)
-	handle("GET "+playPath+"/runs/{id}/events", u.playEvents)
+	handle("GET "+playPath+"/runs/{id}/events", u.runEvents)
 	handle("POST "+playPath+"/runs/{id}/stop", u.stopPlay)
 }
 
@@ -239,7 +239,8 @@ func (u *ui) playFailed(w http.ResponseWriter, r *http.Request, err error) error
 	return writePlayJSON(w, shown.Status, map[string]any{"error": shown, "field": ""})
 }
 
-func (u *ui) playEvents(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
+// runEvents answers a script with the events of a run.
+func (u *ui) runEvents(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
 	return u.api.FollowRun(w, r, who, r.PathValue("id"))
 }
 

@@ -195,11 +195,6 @@ func (u *ui) deleteRun(w http.ResponseWriter, r *http.Request, who identity.Prin
 	return seeOther(w, r, runsPath, "The run was deleted.")
 }
 
-// streamRun answers a script with the events of a run.
-func (u *ui) streamRun(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	return u.api.StreamRun(w, r, who, r.PathValue("id"))
-}
-
 // runJSON shows a response as the API has it.
 func (u *ui) runJSON(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
 	wire, err := u.api.RunJSON(r, who, r.PathValue("id"))

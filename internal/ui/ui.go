@@ -53,7 +53,7 @@ func (u *ui) routes(handle func(pattern string, h starter.PageHandler)) {
 func (u *ui) runRoutes(handle func(pattern string, h starter.PageHandler)) {
 	handle("GET "+runsPath, u.listRuns)
 	handle("GET "+runsPath+"/{id}", u.showRun)
-	handle("GET "+runsPath+"/{id}/events", u.streamRun)
+	handle("GET "+runsPath+"/{id}/events", u.runEvents)
 	handle("GET "+runsPath+"/{id}/json", u.runJSON)
 	handle("GET "+runsPath+"/{id}/steps/{execution}/{event}/{part}", u.stepContent)
 	handle("POST "+runsPath+"/{id}/cancel", u.cancelRun)

@@ -1,4 +1,5 @@
-package blob
+// Package bytecache keeps values that never change in memory: those that were used last, up to a number of bytes.
+package bytecache
 
 import (
 	"container/list"
@@ -8,8 +9,9 @@ import (
 // entryBytes is what an entry takes beside its data, so that many short values are bounded, too.
 const entryBytes = 256
 
-// cache keeps the most recently used values up to a number of bytes. Values never change, so nothing is ever invalidated.
-type cache struct {
+// Cache keeps the most recently used values. Nothing is ever invalidated, so a name must stand for the same value for good. It is safe
+// for concurrent use.
+type Cache struct {
 	mu     sync.Mutex
 	most   int
 	held   int
@@ -24,11 +26,13 @@ type cached struct {
 
 func (e cached) size() int { return len(e.data) + entryBytes }
 
-func newCache(most int) *cache {
-	return &cache{most: most, recent: list.New(), byName: map[string]*list.Element{}}
+// New returns a cache of at most so many bytes; 0 keeps nothing.
+func New(most int) *Cache {
+	return &Cache{most: most, recent: list.New(), byName: map[string]*list.Element{}}
 }
 
-func (c *cache) get(name string) ([]byte, bool) {
+// Get returns the value of a name. Callers must not change it.
+func (c *Cache) Get(name string) ([]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.byName[name]
@@ -39,7 +43,8 @@ func (c *cache) get(name string) ([]byte, bool) {
 	return e.Value.(cached).data, true
 }
 
-func (c *cache) add(name string, data []byte) {
+// Add keeps a value, unless it takes more than a quarter of the cache. The caller must not change it afterwards.
+func (c *Cache) Add(name string, data []byte) {
 	e := cached{name, data}
 	// One value may not push out everything else.
 	if e.size() > c.most/4 {
