@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -31,16 +32,38 @@ func (s *Starter) StartRun(w http.ResponseWriter, r *http.Request, who identity.
 	if err != nil {
 		return nil, err
 	}
+	live, err := s.continuable(r.Context(), who, req.PreviousResponseID)
+	if err != nil {
+		return nil, err
+	}
 	sum := sha256.Sum256(body)
 	b, err := s.admit(r.Context(), who, req, call{
 		body: body, dialect: s.pageDialect(), request: requestID(w), key: "page " + nonce + " " + hex.EncodeToString(sum[:]),
-		// A page holds its conversation as a WebSocket does: it may go on with what is not stored.
-		live: map[string]bool{req.PreviousResponseID: true},
+		live: live,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return b.response, nil
+}
+
+// continuable has the response that a form names, if the person may go on with it: a page holds its conversation as a WebSocket does, so that
+// may be one which is not stored, but then only the person's own. Any other is left to be refused as it is on the API.
+func (s *Starter) continuable(ctx context.Context, who identity.Principal, previous string) (map[string]bool, error) {
+	live := map[string]bool{}
+	if previous == "" {
+		return live, nil
+	}
+	_, err := s.watched(ctx, who, previous)
+	var shown *responses.Error
+	switch {
+	case err == nil:
+		live[previous] = true
+	case isLost(err), errors.As(err, &shown) && shown.Status == http.StatusNotFound:
+	default:
+		return nil, err
+	}
+	return live, nil
 }
 
 // pageDialect is the one that pages speak: that of /v1/responses, with approvals if it has them.

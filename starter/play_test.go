@@ -190,7 +190,8 @@ func TestPagesStopRuns(t *testing.T) {
 	}
 }
 
-// TestPagesGoOn: a page goes on with what is not stored, as a WebSocket does; a key does not, in OpenAI's dialect.
+// TestPagesGoOn: a page goes on with what is not stored, as a WebSocket does, for the person who started it alone; a key does not, in OpenAI's
+// dialect.
 func TestPagesGoOn(t *testing.T) {
 	t.Parallel()
 	m := newPlayed(t, func(o *Options) { o.Dialect = responses.DialectOpenAI })
@@ -203,6 +204,25 @@ func TestPagesGoOn(t *testing.T) {
 	}
 	if a, err := do(t.Context(), http.MethodPost, m.URL+"/v1/responses", strings.NewReader(next), "Authorization", "Bearer "+m.keys["alice"]); err != nil || a.status != http.StatusBadRequest {
 		t.Errorf("a key: HTTP %d with %s, %v", a.status, a.body, err)
+	}
+	if a := m.signedIn(t, "acme", "bob").start(t, next, anotherNonce); a.status != http.StatusBadRequest || !strings.Contains(a.body, "not found") {
+		t.Errorf("another member: HTTP %d with %s", a.status, a.body)
+	}
+}
+
+// TestPagesGoOnWithTheirOwn is the same in our own dialect, in which a key may go on with what is not stored.
+func TestPagesGoOnWithTheirOwn(t *testing.T) {
+	t.Parallel()
+	m := newPlayed(t)
+	alice := m.signedIn(t, "acme", "alice")
+	id := alice.start(t, `{"input":"hi","store":false}`, aNonce).body
+	alice.get(t, "/play/"+id+"/follow")
+	next := fmt.Sprintf(`{"input":"and?","previous_response_id":%q}`, id)
+	if a := m.signedIn(t, "acme", "bob").start(t, next, aNonce); a.status != http.StatusBadRequest {
+		t.Errorf("another member: HTTP %d with %s", a.status, a.body)
+	}
+	if a := alice.start(t, next, aNonce); a.status != http.StatusOK {
+		t.Errorf("the member: HTTP %d with %s", a.status, a.body)
 	}
 }
 

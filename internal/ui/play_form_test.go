@@ -99,6 +99,41 @@ func TestPlayToolThatIsGone(t *testing.T) {
 	}
 }
 
+// TestPlayPrefillApproval: a form made of an earlier run lets no call run unasked that needed approval there, in whichever order its servers come.
+func TestPlayPrefillApproval(t *testing.T) {
+	t.Parallel()
+	always := responses.ApprovalPolicy{Mode: responses.ApproveAlways}
+	never := responses.ApprovalPolicy{Mode: responses.ApproveNever}
+	writes := responses.ApprovalPolicy{Never: &responses.ToolFilter{ReadOnly: true}}
+	some := responses.ApprovalPolicy{Never: &responses.ToolFilter{Names: []string{"find"}}}
+	for name, tt := range map[string]struct {
+		policies []responses.ApprovalPolicy
+		want     string
+		notes    int
+	}{
+		"no server":             {nil, approvalAlways, 0},
+		"never":                 {[]responses.ApprovalPolicy{never, never}, approvalNever, 0},
+		"writes":                {[]responses.ApprovalPolicy{writes}, approvalWrites, 0},
+		"never, always":         {[]responses.ApprovalPolicy{never, always}, approvalAlways, 1},
+		"always, never":         {[]responses.ApprovalPolicy{always, never}, approvalAlways, 1},
+		"writes, never":         {[]responses.ApprovalPolicy{writes, never}, approvalWrites, 1},
+		"never, writes":         {[]responses.ApprovalPolicy{never, writes}, approvalWrites, 1},
+		"never, nothing said":   {[]responses.ApprovalPolicy{never, {}}, approvalAlways, 1},
+		"never, one without":    {[]responses.ApprovalPolicy{never, some}, approvalAlways, 1},
+		"writes, always, never": {[]responses.ApprovalPolicy{writes, always, never}, approvalAlways, 1},
+	} {
+		r := &responses.Response{Temperature: 1}
+		for _, p := range tt.policies {
+			r.Tools = append(r.Tools, responses.MCPToolEcho{ServerLabel: "s", ServerURL: "https://s.example", RequireApproval: p})
+		}
+		for _, f := range []*playForm{newPlayForm(), {Approval: approvalNever}} {
+			if notes := f.settingsOf(r); f.Approval != tt.want || len(notes) != tt.notes {
+				t.Errorf("%s: %q with the notes %q, want %q", name, f.Approval, notes, tt.want)
+			}
+		}
+	}
+}
+
 // TestPlayErrors: the problem is told at the field that it is about.
 func TestPlayErrors(t *testing.T) {
 	t.Parallel()

@@ -43,16 +43,21 @@ func (f *playForm) settingsOf(r *responses.Response) (notes []string) {
 	}
 	f.Effort = valueOf(r.Reasoning.Effort)
 	functions := 0
+	var approvals []string
 	for _, tool := range r.Tools {
 		switch t := tool.(type) {
 		case responses.MCPToolEcho:
-			f.Approval = approvalOf(t.RequireApproval, f.Approval)
+			approvals = append(approvals, approvalOf(t.RequireApproval))
 			if note := f.serverOf(t); note != "" {
 				notes = append(notes, note)
 			}
 		case responses.FunctionToolEcho:
 			functions++
 		}
+	}
+	f.Approval = strictest(approvals)
+	if slices.ContainsFunc(approvals, func(word string) bool { return word != f.Approval }) {
+		notes = append(notes, "The servers had different rules for approval: the strictest of them is chosen, for all.")
 	}
 	if functions > 0 {
 		notes = append(notes, fmt.Sprintf("The request offered the model %d functions of the client, which the playground cannot run.", functions))
@@ -89,16 +94,26 @@ func (f *playForm) serverOf(t responses.MCPToolEcho) (note string) {
 // redactedPath stands in a response for what of an address may be a secret.
 const redactedPath = "/<redacted>"
 
-// approvalOf is the word for a policy of the API; otherwise where it has none.
-func approvalOf(p responses.ApprovalPolicy, otherwise string) string {
+// approvalOf is the word for a policy of the API: the strictest where there is none for it.
+func approvalOf(p responses.ApprovalPolicy) string {
 	switch {
 	case p.Mode == responses.ApproveNever:
 		return approvalNever
 	case p.Mode == "" && p.Always == nil && p.Never != nil && p.Never.ReadOnly && len(p.Never.Names) == 0:
 		return approvalWrites
 	default:
-		return otherwise
+		return approvalAlways
 	}
+}
+
+// strictest is the word that lets no call run unasked which one of the others would not. Of none it is the default.
+func strictest(approvals []string) string {
+	for _, word := range []string{approvalAlways, approvalWrites, approvalNever} {
+		if slices.Contains(approvals, word) {
+			return word
+		}
+	}
+	return approvalAlways
 }
 
 // promptOf is the text of the last message of a user, and whether that is all of the input.
