@@ -3,6 +3,7 @@ package starter
 import (
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"maps"
 	"mime/multipart"
@@ -38,7 +39,7 @@ const (
 
 // createFile stores an upload.
 func (s *Starter) createFile(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	f, err := s.ReceiveFile(w, r, who, map[string]*string{})
+	f, err := s.ReceiveFile(w, r, who, map[string]*string{}, nil)
 	if err != nil {
 		return err
 	}
@@ -46,8 +47,9 @@ func (s *Starter) createFile(w http.ResponseWriter, r *http.Request, who identit
 }
 
 // ReceiveFile stores the file of a form that is the body of a request, as it comes: the form is never in memory as a whole. Beside OpenAI's
-// fields the form may have those of others, each once and of no more than 4 KiB; if others has a purpose, the form needs none.
-func (s *Starter) ReceiveFile(w http.ResponseWriter, r *http.Request, who identity.Principal, others map[string]*string) (file.File, error) {
+// fields the form may have those of others, each once and of no more than 4 KiB; if others has a purpose, the form needs none. The content is
+// also written to sum, unless that is nil.
+func (s *Starter) ReceiveFile(w http.ResponseWriter, r *http.Request, who identity.Principal, others map[string]*string, sum hash.Hash) (file.File, error) {
 	if r.ContentLength > s.Files.Limits.Bytes+formOverhead {
 		return file.File{}, s.fileTooLarge()
 	}
@@ -63,10 +65,14 @@ func (s *Starter) ReceiveFile(w http.ResponseWriter, r *http.Request, who identi
 	if err != nil {
 		return file.File{}, s.uploadError(err)
 	}
+	from := io.Reader(content)
+	if sum != nil {
+		from = io.TeeReader(content, sum)
+	}
 	held := int64(0)
 	defer func() { s.gates.bodies.Give(who.Key, held) }()
 	f, err := s.Files.Upload(r.Context(), actor(r, who), file.Upload{
-		From: content, Draft: func() (file.Draft, error) { return form.rest(content.FileName()) },
+		From: from, Draft: func() (file.Draft, error) { return form.rest(content.FileName()) },
 		Memory: func(bytes int64) error {
 			if err := s.takeUpload(who, bytes-held); err != nil {
 				return err

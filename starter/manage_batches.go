@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,16 +59,31 @@ func (s *Starter) Batch(ctx context.Context, who identity.Principal, id string) 
 	return b, &BatchPace{Running: p.Running, Window: p.Window, Throttled: p.Throttled, Rate: p.Rate, Left: p.Left}, nil
 }
 
-// NewBatch is what a person says of a batch. What is zero is as the API has it.
+// NewBatch is what a person says of a batch in a form. What is zero is as the API has it.
 type NewBatch struct {
+	// Nonce makes a form that is sent twice one batch.
+	Nonce       string
 	InputFile   string
 	Window      string // such as 24h
 	Concurrency int
+	// Uploaded is the hash of the content if the file came with the form: a form that is sent twice brings two files. Empty: it was there.
+	Uploaded string
 }
 
-// CreateBatch makes a batch of a file, and begins it.
+// body is what tells the form from another with its nonce.
+func (n NewBatch) body() []byte {
+	input := n.InputFile
+	if n.Uploaded != "" {
+		input = n.Uploaded
+	}
+	return []byte(strings.Join([]string{"batch", input, n.Window, strconv.Itoa(n.Concurrency)}, "\n"))
+}
+
+// CreateBatch makes a batch of a file, and begins it. The same form sent again, by a double click or a reload, is the same batch. One that
+// could not be begun yet is returned without being [batch.Batch.Started]: whoever looks at it begins it.
 func (s *Starter) CreateBatch(w http.ResponseWriter, r *http.Request, who identity.Principal, n NewBatch) (batch.Batch, error) {
-	if err := s.checkTemporal(); err != nil {
+	key, err := formKey(n.Nonce, n.body())
+	if err != nil {
 		return batch.Batch{}, err
 	}
 	given := givenBatch{InputFileID: n.InputFile, Endpoint: batch.Endpoint, CompletionWindow: n.Window}
@@ -76,10 +93,42 @@ func (s *Starter) CreateBatch(w http.ResponseWriter, r *http.Request, who identi
 	if err := given.checkAll(s.Limits.Batch); err != nil {
 		return batch.Batch{}, err
 	}
-	if err := s.checkInputFile(r.Context(), who, n.InputFile); err != nil {
-		return batch.Batch{}, err
+	b := given.batch(who, key)
+	b.Fingerprint = fingerprint(key, n.body())
+	id := b.ID
+	if err = s.checkTemporal(); err == nil {
+		err = s.checkInputFile(r.Context(), who, n.InputFile)
 	}
-	return s.beginBatch(w, r, who, given.batch(who, ""))
+	if err == nil {
+		b, err = s.beginBatch(w, r, who, b)
+	}
+	if err != nil {
+		b, err = s.storedBatch(r.Context(), who, id, err)
+	}
+	if err == nil && n.Uploaded != "" && b.InputFile != n.InputFile {
+		s.dropUpload(r, who, n.InputFile)
+	}
+	return b, err
+}
+
+// storedBatch returns a batch that a form has made, although it could not be begun for a reason: to tell the person that there is none would
+// have them make another, and both would run. If there is none, its error is the reason.
+func (s *Starter) storedBatch(ctx context.Context, who identity.Principal, id string, reason error) (batch.Batch, error) {
+	b, err := s.Store.Batch(ctx, who.Organization, id)
+	if err != nil {
+		return batch.Batch{}, reason
+	}
+	s.Logger.WarnContext(ctx, "a batch could not be begun yet", "batch", id, "error", reason)
+	return b, nil
+}
+
+// dropUpload removes the file of a form that was sent again. One that stays expires as others do.
+func (s *Starter) dropUpload(r *http.Request, who identity.Principal, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), cancelTimeout)
+	defer cancel()
+	if err := s.Files.Delete(ctx, actor(r, who), id); err != nil {
+		s.Logger.WarnContext(ctx, "the file of a form that was sent twice is left", "file", id, "error", err)
+	}
 }
 
 // CancelBatch ends a batch early, and keeps what is done.
@@ -98,16 +147,24 @@ func (s *Starter) PauseBatch(r *http.Request, who identity.Principal, id string,
 	return err
 }
 
-// RetryBatch makes a batch of the lines of one that has ended that have failed.
-func (s *Starter) RetryBatch(w http.ResponseWriter, r *http.Request, who identity.Principal, id string) (batch.Batch, error) {
-	if err := s.checkTemporal(); err != nil {
-		return batch.Batch{}, err
-	}
+// RetryBatch makes a batch of the lines of one that has ended that have failed, as [Starter.CreateBatch] does: once for a nonce.
+func (s *Starter) RetryBatch(w http.ResponseWriter, r *http.Request, who identity.Principal, id, nonce string) (batch.Batch, error) {
 	of, err := s.ownBatch(r.Context(), who, id)
 	if err != nil {
 		return of, err
 	}
-	return s.retryFailed(w, r, who, &of, "", nil)
+	key, err := formKey(nonce, []byte("retry\n"+of.ID))
+	if err != nil {
+		return batch.Batch{}, err
+	}
+	var b batch.Batch
+	if err = s.checkTemporal(); err == nil {
+		b, err = s.retryFailed(w, r, who, &of, key, nil)
+	}
+	if err != nil {
+		return s.storedBatch(r.Context(), who, batch.NewID(who.Organization, who.User, key), err)
+	}
+	return b, nil
 }
 
 // FailedLine is a line of a batch that was not answered, or not as it was to be.

@@ -15,15 +15,25 @@ import (
 
 // What pages do with runs. They come by routes of their own and not by /v1: decision 0029 says why.
 
-// noncePattern matches what a form brings so that it starts one run however often it is sent.
+// noncePattern matches what a form brings so that it starts one thing however often it is sent.
 var noncePattern = regexp.MustCompile(`^[A-Z2-7]{26,64}$`)
+
+// formKey is the Idempotency-Key of a form: the same for one that is sent again, and another for one that was changed. Its error is a 400.
+func formKey(nonce string, body []byte) (string, error) {
+	if !noncePattern.MatchString(nonce) {
+		return "", responses.Invalid("", "the form is not whole: load the page again")
+	}
+	sum := sha256.Sum256(body)
+	return "page " + nonce + " " + hex.EncodeToString(sum[:]), nil
+}
 
 // StartRun starts the run of a form that a person has sent, as POST /v1/responses does for a key: with the same checks and limits. It does
 // not wait for the run, which goes on whoever watches. The same form, which is known by its nonce, sent again is the same run; changed, it
 // is another. Its error is for the caller, as those of the API.
 func (s *Starter) StartRun(w http.ResponseWriter, r *http.Request, who identity.Principal, body []byte, nonce string) (*responses.Response, error) {
-	if !noncePattern.MatchString(nonce) {
-		return nil, responses.Invalid("", "the form is not whole: load the page again")
+	key, err := formKey(nonce, body)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.checkTemporal(); err != nil {
 		return nil, err
@@ -36,9 +46,8 @@ func (s *Starter) StartRun(w http.ResponseWriter, r *http.Request, who identity.
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(body)
 	b, err := s.admit(r.Context(), who, req, call{
-		body: body, dialect: s.pageDialect(), request: requestID(w), key: "page " + nonce + " " + hex.EncodeToString(sum[:]),
+		body: body, dialect: s.pageDialect(), request: requestID(w), key: key,
 		live: live,
 	})
 	if err != nil {

@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +13,7 @@ import (
 	"perdure/internal/identity"
 	"perdure/internal/page"
 	"perdure/internal/responses"
+	"perdure/internal/store"
 	"perdure/starter"
 )
 
@@ -24,10 +27,14 @@ type batchContent struct {
 	MayCancel, MayPause, MayResume, MayRetry bool
 	// HasInput, HasOutput and HasErrors are the files that there is something in.
 	HasInput, HasOutput, HasErrors bool
-	ExpiresAt                      time.Time
-	Remaining                      time.Duration // until then
-	Every                          int           // 0: nothing will change any more
-	Now                            time.Time
+	// OutputGone is set once the output is not there any more.
+	OutputGone bool
+	// Nonce makes a retry that is sent twice one batch.
+	Nonce     string
+	ExpiresAt time.Time
+	Remaining time.Duration // until then
+	Every     int           // 0: nothing will change any more
+	Now       time.Time
 }
 
 // failureRow is a line that has failed. Its message is cut, so that a page has a size.
@@ -91,10 +98,18 @@ func (u *ui) batchContent(r *http.Request, who identity.Principal) (c batchConte
 		c.Failures = failureRows(lines)
 	}
 	ended := b.Status.Ended()
-	c.HasOutput, c.HasErrors = b.Completed > 0, len(c.Failures) > 0
+	if c.HasErrors = len(c.Failures) > 0; b.Completed > 0 {
+		_, err := u.api.Files.Get(r.Context(), b.Organization, b.OutputFile)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return c, err
+		}
+		c.HasOutput, c.OutputGone = err == nil, err != nil
+	}
 	c.MayCancel = !ended && b.Status != batch.Finalizing && b.Status != batch.Cancelling
 	c.MayPause, c.MayResume = c.MayCancel && !b.Paused, c.MayCancel && b.Paused
-	c.MayRetry = ended && b.Failed > 0 && c.HasErrors
+	if c.MayRetry = ended && b.Failed > 0 && c.HasErrors; c.MayRetry {
+		c.Nonce = rand.Text()
+	}
 	c.ExpiresAt = b.Expires()
 	c.Remaining = max(0, c.ExpiresAt.Sub(c.Now))
 	if !ended {
@@ -200,9 +215,13 @@ func (u *ui) pauseBatch(paused bool) starter.PageHandler {
 }
 
 func (u *ui) retryBatch(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	b, err := u.api.RetryBatch(w, r, who, r.PathValue("id"))
+	form, err := smallForm(w, r)
 	if err != nil {
 		return err
 	}
-	return seeOther(w, r, pathOfBatch(b.ID), fmt.Sprintf("This batch has the lines of %s that failed.", b.RetryOf))
+	b, err := u.api.RetryBatch(w, r, who, r.PathValue("id"), form.Get("nonce"))
+	if err != nil {
+		return err
+	}
+	return seeOther(w, r, pathOfBatch(b.ID), begunBatch(&b, fmt.Sprintf("This batch has the lines of %s that failed.", b.RetryOf)))
 }

@@ -1,12 +1,16 @@
 package ui
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"mime"
 	"net/http"
 	"strconv"
 	"strings"
 
+	"perdure/internal/batch"
 	"perdure/internal/file"
 	"perdure/internal/identity"
 	"perdure/internal/responses"
@@ -15,11 +19,15 @@ import (
 
 // batchForm is the form of a new batch.
 type batchForm struct {
+	// Nonce makes a form that is sent twice one batch.
+	Nonce string
 	// Window is how long the batch may take, Concurrency how many lines run at the same time: empty, or a number as it was typed.
 	Window, Concurrency string
 	// InputFile is the ID of a file that is there already.
 	InputFile string
-	Files     []file.File
+	// uploaded is the hash of the content of a file that came with the form.
+	uploaded string
+	Files    []file.File
 	// Lines are what is wrong with lines of the upload, More further ones.
 	Lines   []file.Problem
 	More    int
@@ -67,6 +75,7 @@ func (u *ui) showBatchForm(w http.ResponseWriter, r *http.Request, who identity.
 	if f.Files, err = u.choosable(r.Context(), who); err != nil {
 		return err
 	}
+	f.Nonce = rand.Text() // what was sent with the last one may have begun something
 	f.MaxSize = inMiB(u.api.Files.Limits.Bytes)
 	frame := u.frame(w, r, who, "New batch", batchesPath, f)
 	frame.Styles = []string{"batches.css"}
@@ -85,7 +94,7 @@ func (u *ui) createBatch(w http.ResponseWriter, r *http.Request, who identity.Pr
 		if given, err = f.given(); err == nil {
 			b, e := u.api.CreateBatch(w, r, who, given)
 			if e == nil {
-				return seeOther(w, r, pathOfBatch(b.ID), "The batch has begun.")
+				return seeOther(w, r, pathOfBatch(b.ID), begunBatch(&b, "The batch has begun."))
 			}
 			err = e
 		}
@@ -101,6 +110,14 @@ func (u *ui) createBatch(w http.ResponseWriter, r *http.Request, who identity.Pr
 		return err
 	}
 	return u.showBatchForm(w, r, who, f.Problem.Status, f)
+}
+
+// begunBatch is what a person is told of a batch that a form has made.
+func begunBatch(b *batch.Batch, message string) string {
+	if !b.Started {
+		return "The batch is stored, but could not be begun yet. This page begins it as soon as that is possible, and so does the list of batches."
+	}
+	return message
 }
 
 // correctable reports whether a person can do something about an error in the form, or by sending it again.
@@ -124,17 +141,21 @@ func (u *ui) receiveBatch(w http.ResponseWriter, r *http.Request, who identity.P
 			return err
 		}
 		f.Window, f.Concurrency, f.InputFile = form.Get("completion_window"), form.Get("concurrency"), form.Get("input_file_id")
+		f.Nonce = form.Get("nonce")
 		return nil
 	}
 	purpose := file.PurposeBatch
-	received, err := u.api.ReceiveFile(w, r, who, map[string]*string{"purpose": &purpose, "completion_window": &f.Window, "concurrency": &f.Concurrency})
-	f.InputFile = received.ID
+	content := sha256.New()
+	received, err := u.api.ReceiveFile(w, r, who, map[string]*string{
+		"purpose": &purpose, "completion_window": &f.Window, "concurrency": &f.Concurrency, "nonce": &f.Nonce,
+	}, content)
+	f.InputFile, f.uploaded = received.ID, hex.EncodeToString(content.Sum(nil))+" "+received.Filename
 	return err
 }
 
 // given is what the form says.
 func (f *batchForm) given() (starter.NewBatch, error) {
-	given := starter.NewBatch{InputFile: f.InputFile, Window: f.Window}
+	given := starter.NewBatch{Nonce: f.Nonce, InputFile: f.InputFile, Uploaded: f.uploaded, Window: f.Window}
 	text := strings.TrimSpace(f.Concurrency)
 	if text == "" {
 		return given, nil
