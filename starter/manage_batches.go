@@ -118,7 +118,12 @@ func (s *Starter) storedBatch(ctx context.Context, who identity.Principal, id st
 	if err != nil {
 		return batch.Batch{}, reason
 	}
-	s.Logger.WarnContext(ctx, "a batch could not be begun yet", "batch", id, "error", reason)
+	if temporalAway(reason) {
+		s.gates.temporal.Suspect()
+	}
+	if !b.Started {
+		s.Logger.WarnContext(ctx, "a batch could not be begun yet", "batch", id, "error", reason)
+	}
 	return b, nil
 }
 

@@ -33,6 +33,7 @@ func TestBatchPages(t *testing.T) { //nolint:tparallel // each subtest goes on w
 		t.Run("failed lines", b.testFailedLines) && t.Run("retry", b.testRetry) && t.Run("pause and cancel", b.testPause); !ok {
 		return
 	}
+	t.Run("gone", b.testGone)
 	t.Run("without scripts", b.testPlain)
 	t.Run("others see nothing", b.testOthers)
 	_, complaints := b.v.noted()
@@ -181,11 +182,11 @@ func (b *batchVisit) testPause(t *testing.T) {
 // testPlain does the same as the first form without any script, as a browser does that has none.
 func (b *batchVisit) testPlain(t *testing.T) {
 	token := b.session(t, emptyMember)
-	post := func(t *testing.T, path, body, contentType string) *http.Response {
+	post := func(t *testing.T, body, contentType string) *http.Response {
 		t.Helper()
-		resp, text := b.ask(t, http.MethodPost, path, token, body, "Content-Type", contentType, "Sec-Fetch-Site", "same-origin")
+		resp, text := b.ask(t, http.MethodPost, "/batches", token, body, "Content-Type", contentType, "Sec-Fetch-Site", "same-origin")
 		if resp.StatusCode != http.StatusSeeOther {
-			t.Fatalf("%s: status %d: %s", path, resp.StatusCode, text)
+			t.Fatalf("status %d: %s", resp.StatusCode, text)
 		}
 		return resp
 	}
@@ -195,7 +196,8 @@ func (b *batchVisit) testPlain(t *testing.T) {
 	if err == nil {
 		_, err = io.WriteString(part, batchOf("say hello"))
 	}
-	for name, value := range map[string]string{"completion_window": "6h", "concurrency": "1"} { // behind the file
+	_, page := b.ask(t, http.MethodGet, "/batches/new", token, "")
+	for name, value := range map[string]string{"completion_window": "6h", "concurrency": "1", "nonce": nonceOf(t, page)} { // behind the file
 		if err == nil {
 			err = w.WriteField(name, value)
 		}
@@ -206,7 +208,10 @@ func (b *batchVisit) testPlain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := post(t, "/batches", form.String(), w.FormDataContentType()).Header.Get("Location")
+	at := post(t, form.String(), w.FormDataContentType()).Header.Get("Location")
+	if again := post(t, form.String(), w.FormDataContentType()).Header.Get("Location"); again != at {
+		t.Errorf("sent again, the form leads to %s, not to %s", again, at)
+	}
 	resp, page := b.ask(t, http.MethodGet, at, token, "")
 	if resp.StatusCode != http.StatusOK || !strings.Contains(page, "plain.jsonl") {
 		t.Errorf("%s: status %d: %s", at, resp.StatusCode, page)
@@ -215,10 +220,51 @@ func (b *batchVisit) testPlain(t *testing.T) {
 	_, page = b.ask(t, http.MethodGet, "/batches/new", token, "")
 	_, rest, _ := strings.Cut(page, `<option value="file-`)
 	id, _, _ := strings.Cut(rest, `"`)
-	_ = post(t, "/batches", "completion_window=24h&concurrency=&input_file_id=file-"+id, "application/x-www-form-urlencoded")
+	if strings.Count(page, ">plain.jsonl · ") != 1 {
+		t.Errorf("the file of a form that was sent twice is there twice: %s", page)
+	}
+	body := "nonce=" + nonceOf(t, page) + "&completion_window=24h&concurrency=&input_file_id=file-" + id
+	at = post(t, body, "application/x-www-form-urlencoded").Header.Get("Location")
+	if again := post(t, body, "application/x-www-form-urlencoded").Header.Get("Location"); again != at {
+		t.Errorf("sent again, the form leads to %s, not to %s", again, at)
+	}
 	resp, page = b.ask(t, http.MethodPost, "/batches", token, "completion_window=24h&concurrency=many&input_file_id=file-"+id, "Sec-Fetch-Site", "same-origin")
 	if resp.StatusCode != http.StatusBadRequest || !strings.Contains(page, "must be a number, 1 or more") || !strings.Contains(page, `value="many"`) {
 		t.Errorf("a number that is none: status %d: %s", resp.StatusCode, page)
+	}
+}
+
+// nonceOf is what makes a form of a page one that is sent once.
+func nonceOf(t *testing.T, page string) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(page, `name="nonce" value="`)
+	nonce, _, ok := strings.Cut(rest, `"`)
+	if !ok {
+		t.Fatalf("no form has a nonce: %s", page)
+	}
+	return nonce
+}
+
+// testGone: where the output was deleted, or has expired, no button promises it.
+func (b *batchVisit) testGone(t *testing.T) {
+	key := b.key(t, emptyMember, "files")
+	id := b.made["trent's batch"]
+	a, err := request(t.Context(), http.MethodGet, b.url+"/v1/batches/"+id, key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made struct {
+		Output string `json:"output_file_id"`
+	}
+	if err := json.Unmarshal(a.body, &made); err != nil || made.Output == "" {
+		t.Fatalf("%v: %s", err, a.body)
+	}
+	if a, err := request(t.Context(), http.MethodDelete, b.url+"/v1/files/"+made.Output, key, ""); err != nil || a.status != http.StatusOK {
+		t.Fatalf("%v: status %d: %s", err, a.status, a.body)
+	}
+	_, page := b.ask(t, http.MethodGet, "/batches/"+id, b.session(t, emptyMember), "")
+	if !strings.Contains(page, "The output has expired") || strings.Contains(page, "Download output") || !strings.Contains(page, "Download errors") {
+		t.Errorf("the page is %s", page)
 	}
 }
 

@@ -36,7 +36,7 @@ func TestBatchTemplates(t *testing.T) {
 		batchRow: row, Pace: &starter.BatchPace{Running: 3, Window: 4, Throttled: 5, Rate: 1.5}, Failures: failures, MayCancel: true, MayPause: true,
 		HasInput: true, HasOutput: true, HasErrors: true, Every: refreshBatch, Now: time.Now(), ExpiresAt: time.Now(), Remaining: time.Hour,
 	}
-	ended := batchContent{batchRow: hostileBatch(batch.Completed), Failures: failures, MayRetry: true, HasErrors: true, Now: time.Now()}
+	ended := batchContent{batchRow: hostileBatch(batch.Completed), Failures: failures, MayRetry: true, Nonce: "N", HasErrors: true, OutputGone: true, Now: time.Now()}
 	for _, tt := range []struct {
 		name    string
 		content any
@@ -49,14 +49,14 @@ func TestBatchTemplates(t *testing.T) {
 			"3 of at most 4", "1.5", "5 times, then slower", "about 1 h", "in 1 h", "Download output so far", "Pause", "/batches/batch_1/cancel",
 			"All 20 failed lines", "Line 3:", `data-live="/batches/batch_1"`, strings.Repeat("m", maxFailureText) + "</bdi>…",
 		}},
-		{"batch", ended, []string{"Completed, some failed", "Retry failed lines", "Download errors<"}},
+		{"batch", ended, []string{"Completed, some failed", "Retry failed lines", "Download errors<", `name="nonce" value="N"`, "The output has expired"}},
 		{"batch_failed", failedContent{batchRow: row, Failures: failures, From: 51, To: 52, Next: "/next"}, []string{"51 to 52 of 20", ">7<", ">502<", "First page", "/next"}},
 		{"batch_failed", failedContent{batchRow: row, From: 1000}, []string{"No failed line here"}},
 		{"batch_cancel", whole, []string{"Cancel the batch", "25 of 200,000"}},
 		{"batch_new", batchForm{
-			Files: []file.File{{ID: "file-1", Filename: hostileText, Lines: 1234}}, Lines: []file.Problem{{Row: 4, Message: hostileText}, {Message: "has no lines"}}, More: 1500,
+			Nonce: "N", Files: []file.File{{ID: "file-1", Filename: hostileText, Lines: 1234}}, Lines: []file.Problem{{Row: 4, Message: hostileText}, {Message: "has no lines"}}, More: 1500,
 			Problem: responses.Invalid("file", "%s", hostileText), MaxSize: "512 MiB", InputFile: "file-1", Concurrency: "many",
-		}, []string{"Line 4", "The file", "1,500 more", "1,234 lines", "512 MiB", `value="file-1" selected`}},
+		}, []string{"Line 4", "The file", "1,500 more", "1,234 lines", "512 MiB", `value="file-1" selected`, `name="nonce" value="N"`}},
 		{"batch_new", batchForm{Problem: responses.Invalid("", "%s", hostileText), Window: "72h"}, []string{"The batch was not begun", `value="72h" selected`}},
 	} {
 		w := httptest.NewRecorder()
