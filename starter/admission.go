@@ -82,7 +82,7 @@ func setRetryAfter(h http.Header, err error) {
 
 // takeRequest counts a request against the rate of its key.
 func (s *Starter) takeRequest(who identity.Principal) (admission.Quota, error) {
-	quota, ok := s.gates.rates.Take(who.Key, admission.Rate{PerMinute: who.Limits.RequestsPerMinute, Burst: who.Limits.RequestBurst})
+	quota, ok := s.gates.rates.Take(who.Account(), admission.Rate{PerMinute: who.Limits.RequestsPerMinute, Burst: who.Limits.RequestBurst})
 	if !ok {
 		return quota, tooMany(quota.Retry, "this API key may make %d requests a minute; try again in %v", quota.Limit, quota.Retry)
 	}
@@ -106,10 +106,10 @@ func (s *Starter) limited(w http.ResponseWriter, r *http.Request, who identity.P
 	if err != nil {
 		return err
 	}
-	if s.gates.open.Take(who.Key, 1) != nil {
+	if s.gates.open.Take(who.Account(), 1) != nil {
 		return tooMany(retryBusy, "this API key may have %d requests open at the same time, streams among them; let some end", s.Limits.OpenRequests)
 	}
-	defer s.gates.open.Give(who.Key, 1)
+	defer s.gates.open.Give(who.Account(), 1)
 	return h(w, r, who)
 }
 
@@ -158,13 +158,13 @@ func (s *Starter) starting(ctx context.Context, who identity.Principal, execute 
 	if err := s.checkTemporal(); err != nil {
 		return err
 	}
-	switch err := s.gates.starts.Take(who.Key, 1); {
+	switch err := s.gates.starts.Take(who.Account(), 1); {
 	case errors.Is(err, admission.ErrShare):
 		return tooMany(retryBusy, "too many runs of this API key are being started; try again")
 	case err != nil:
 		return busy("too many runs are being started; try again")
 	}
-	defer s.gates.starts.Give(who.Key, 1)
+	defer s.gates.starts.Give(who.Account(), 1)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
 	defer s.gates.temporal.Watch()()
@@ -190,8 +190,9 @@ func (s *Starter) takeRun(ctx context.Context, who identity.Principal, id string
 // countRuns counts the runs of a key that began before a time, of this deployment: it is the one with our task queue. Of a run that
 // went on as a new execution, only the last one is running.
 func (k *Intake) countRuns(ctx context.Context, who identity.Principal, before time.Time) (int, error) {
-	query := fmt.Sprintf("WorkflowType = '%s' AND TaskQueue = '%s' AND %s = '%s' AND ExecutionStatus = 'Running' AND %s IS NULL AND %s < '%s'",
-		workflows.ResponseName, k.TaskQueue, workflows.Key.GetName(), who.Key, workflows.BatchID.GetName(), workflows.Created.GetName(), before.UTC().Format(time.RFC3339Nano))
+	query := fmt.Sprintf("WorkflowType = '%s' AND TaskQueue = '%s' AND %s = '%s' AND %s = '%s' AND ExecutionStatus = 'Running' AND %s IS NULL AND %s < '%s'",
+		workflows.ResponseName, k.TaskQueue, workflows.Organization.GetName(), who.Organization, workflows.Key.GetName(), who.Key,
+		workflows.BatchID.GetName(), workflows.Created.GetName(), before.UTC().Format(time.RFC3339Nano))
 	counted, err := k.Temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: k.Namespace, Query: query})
 	return int(counted.GetCount()), err
 }

@@ -291,14 +291,14 @@ func TestPanicGivesBack(t *testing.T) {
 	}
 	awaitCount(t, log, "handler panicked", 5)
 	eventually(t, "everything was given back", func() bool {
-		if s.gates.open.Take(alice.Key, 1) != nil {
+		if s.gates.open.Take(alice.Account(), 1) != nil {
 			return false
 		}
-		s.gates.open.Give(alice.Key, 1)
-		if s.gates.bodies.Take(alice.Key, 1<<20) != nil {
+		s.gates.open.Give(alice.Account(), 1)
+		if s.gates.bodies.Take(alice.Account(), 1<<20) != nil {
 			return false
 		}
-		s.gates.bodies.Give(alice.Key, 1<<20)
+		s.gates.bodies.Give(alice.Account(), 1<<20)
 		return true
 	})
 }

@@ -21,7 +21,7 @@ type metered struct {
 }
 
 func (s *Starter) metered(body io.Reader, who identity.Principal) *metered {
-	return &metered{Reader: body, budget: s.gates.bodies, key: who.Key}
+	return &metered{Reader: body, budget: s.gates.bodies, key: who.Account()}
 }
 
 func (m *metered) Read(p []byte) (int, error) {

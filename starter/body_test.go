@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"perdure/internal/identity"
 )
 
 // upload is a request whose body comes in pieces.
@@ -47,6 +49,7 @@ func TestBodyMemory(t *testing.T) {
 	o.Limits.BodyMemory = 256 << 10
 	s := newStarter(t.Context(), t.Context(), o)
 	url := handlers(t, s.routes()).URL
+	eve := identity.Principal{Organization: "other", Key: "eve"}.Account()
 	// An answer may arrive before its request has given everything back.
 	room := func(key string, n int64) {
 		eventually(t, "there is room", func() bool {
@@ -72,17 +75,17 @@ func TestBodyMemory(t *testing.T) {
 	if _, err := large.Write(bytes.Repeat([]byte(" "), 100<<10)); err != nil {
 		t.Fatal(err)
 	}
-	read(alice.Key, 100<<10)
+	read(alice.Account(), 100<<10)
 	refused(t, as(t, apiKey, http.MethodPost, url+"/v1/responses", strings.Repeat(" ", 64<<10)), http.StatusTooManyRequests, "too large together")
 	if a := as(t, otherKey, http.MethodPost, url+"/v1/responses", strings.Repeat(" ", 64<<10)); a.status != http.StatusBadRequest {
 		t.Errorf("another key: HTTP %d with %s", a.status, a.body)
 	}
-	room("eve", 128<<10)
+	room(eve, 128<<10)
 	full := startUpload(t, otherKey, url)
 	if _, err := full.Write(bytes.Repeat([]byte(" "), 100<<10)); err != nil {
 		t.Fatal(err)
 	}
-	read("eve", 100<<10)
+	read(eve, 100<<10)
 	if a := as(t, otherKey, http.MethodPost, url+"/v1/responses", strings.Repeat(" ", 64<<10)); a.status != http.StatusTooManyRequests {
 		t.Errorf("the other key has more than its share: HTTP %d with %s", a.status, a.body)
 	}
@@ -94,7 +97,7 @@ func TestBodyMemory(t *testing.T) {
 			t.Errorf("HTTP %d with %s", a.status, a.body)
 		}
 	}
-	for key, name := range map[string]string{apiKey: alice.Key, otherKey: "eve"} {
+	for key, name := range map[string]string{apiKey: alice.Account(), otherKey: eve} {
 		room(name, 128<<10)
 		if a := as(t, key, http.MethodPost, url+"/v1/responses", strings.Repeat(" ", 128<<10)); a.status != http.StatusBadRequest {
 			t.Errorf("what was taken is not there again: HTTP %d with %s", a.status, a.body)

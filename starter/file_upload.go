@@ -70,7 +70,7 @@ func (s *Starter) ReceiveFile(w http.ResponseWriter, r *http.Request, who identi
 		from = io.TeeReader(content, sum)
 	}
 	held := int64(0)
-	defer func() { s.gates.bodies.Give(who.Key, held) }()
+	defer func() { s.gates.bodies.Give(who.Account(), held) }()
 	f, err := s.Files.Upload(r.Context(), actor(r, who), file.Upload{
 		From: from, Draft: func() (file.Draft, error) { return form.rest(content.FileName()) },
 		Memory: func(bytes int64) error {
@@ -86,7 +86,7 @@ func (s *Starter) ReceiveFile(w http.ResponseWriter, r *http.Request, who identi
 
 // takeUpload takes memory for what is held of an upload at a time.
 func (s *Starter) takeUpload(who identity.Principal, bytes int64) error {
-	switch err := s.gates.bodies.Take(who.Key, bytes); {
+	switch err := s.gates.bodies.Take(who.Account(), bytes); {
 	case errors.Is(err, admission.ErrShare):
 		return tooMany(retryBusy, "the requests of this API key that are being read are too large together; try again")
 	case err != nil:

@@ -18,13 +18,16 @@ import (
 type Principal struct {
 	Organization string
 	User         string
-	// Key is the name of the API key. No other key has it.
+	// Key is the name of the API key, or stands for the sessions of the user. No other of the organization has it.
 	Key    string
 	Limits Limits
 	Role   Role
 	// Scopes are what the key, or the session, is good for. Without any it is good for nothing.
 	Scopes Scopes
 }
+
+// Account is what limits are counted by: the key within its organization. Two organizations may have members, and so sessions, of one name.
+func (p Principal) Account() string { return p.Organization + "\x00" + p.Key }
 
 // Limits are what a caller may use. What is 0 has no limit.
 type Limits struct {
