@@ -2,10 +2,14 @@ package starter
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,8 +31,11 @@ type SignIn struct {
 }
 
 const (
-	pendingCookie = "perdure_signing_in"
-	authPath      = "/rest/auth"
+	// pendingPrefix begins the names of cookies of sign-ins that were begun, one for each: a browser with two tabs may begin two.
+	pendingPrefix = "perdure_signing_in_"
+	// maxPending is how many a browser may have begun. Each has a cookie of some 400 bytes, which is sent along to authPath.
+	maxPending = 5
+	authPath   = "/rest/auth"
 )
 
 var pendingBinding = secret.Binding{Purpose: "sign-in"}
@@ -56,15 +63,36 @@ func (s *Starter) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.setPending(w, r, base64.RawURLEncoding.EncodeToString(sealed), int(signin.PendingFor.Seconds()))
+	s.forgetOldest(w, r)
+	s.setPending(w, r, pendingCookie(pending.State), base64.RawURLEncoding.EncodeToString(sealed), int(signin.PendingFor.Seconds()))
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, address, http.StatusSeeOther)
 	return nil
 }
 
-func (s *Starter) setPending(w http.ResponseWriter, r *http.Request, value string, age int) {
+// pendingCookie is the name of the cookie of the sign-in with a state.
+func pendingCookie(state string) string {
+	sum := sha256.Sum256([]byte(state))
+	return pendingPrefix + hex.EncodeToString(sum[:8])
+}
+
+// forgetOldest makes room for another sign-in that is begun.
+func (s *Starter) forgetOldest(w http.ResponseWriter, r *http.Request) {
+	expires := map[string]time.Time{} // by names of cookies; zero for one that fits no callback
+	for _, cookie := range r.Cookies() {
+		if strings.HasPrefix(cookie.Name, pendingPrefix) {
+			expires[cookie.Name] = s.pendingSignIn(cookie).Expires
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(expires), func(a, b string) int { return expires[a].Compare(expires[b]) })
+	for _, name := range names[:max(0, len(names)-maxPending+1)] {
+		s.setPending(w, r, name, "", -1)
+	}
+}
+
+func (s *Starter) setPending(w http.ResponseWriter, r *http.Request, name, value string, age int) {
 	http.SetCookie(w, &http.Cookie{
-		Name: pendingCookie, Value: value, Path: authPath, MaxAge: age,
+		Name: name, Value: value, Path: authPath, MaxAge: age,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.secureCookies(r),
 	})
 }
@@ -74,8 +102,11 @@ func (s *Starter) signInCallback(w http.ResponseWriter, r *http.Request) error {
 	if s.SignIn.OIDC == nil {
 		return store.ErrNotFound
 	}
-	pending := s.pendingSignIn(r)
-	s.setPending(w, r, "", -1)
+	var pending signin.Pending // fits no callback
+	if cookie, err := r.Cookie(pendingCookie(r.URL.Query().Get("state"))); err == nil {
+		pending = s.pendingSignIn(cookie)
+		s.setPending(w, r, cookie.Name, "", -1) // and no other: another tab may be at the provider still
+	}
 	person, err := s.SignIn.OIDC.Complete(r.Context(), pending, r.URL.Query(), time.Now())
 	if err != nil {
 		return s.showSignInError(w, r, err)
@@ -91,12 +122,8 @@ func (s *Starter) signInCallback(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// pendingSignIn is empty, and so fits no callback, if the browser has none that we sealed.
-func (s *Starter) pendingSignIn(r *http.Request) (pending signin.Pending) {
-	cookie, err := r.Cookie(pendingCookie)
-	if err != nil {
-		return pending
-	}
+// pendingSignIn is empty, and so fits no callback, if the cookie has none that we sealed.
+func (s *Starter) pendingSignIn(cookie *http.Cookie) (pending signin.Pending) {
 	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
 	if err != nil {
 		return pending

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -48,6 +49,63 @@ func TestSignInLink(t *testing.T) {
 	b.send(t, http.MethodPost, signOutPath, "", "Origin", m.URL).want(t, http.StatusSeeOther)
 	b.get(t, "/v1/me").want(t, http.StatusUnauthorized)
 	m.newBrowser().send(t, http.MethodGet, "/v1/me", "", "Cookie", browserCookie+"="+token).want(t, http.StatusUnauthorized, "session has ended")
+}
+
+// TestTwoTabsSignIn: who begins to sign in twice, as a browser does that opens two tabs, can complete both, in any order, and each once.
+func TestTwoTabsSignIn(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	m := newManaged(t, func(o *Options) {
+		o.SignIn.OIDC = signin.New(signin.Options{
+			Issuer: i.URL, ClientID: "perdure", PublicURL: o.SignIn.PublicURL, Organizations: []signin.Organization{{Name: "acme", Domains: []string{"acme.example"}}},
+		})
+	})
+	b := m.newBrowser()
+	pending := func() (cookies []*http.Cookie) {
+		for _, c := range b.Jar.Cookies(must(url.Parse(m.URL + signin.CallbackPath))) {
+			if strings.HasPrefix(c.Name, pendingPrefix) {
+				cookies = append(cookies, c)
+			}
+		}
+		return cookies
+	}
+	type tab struct {
+		query     url.Values
+		challenge string
+		claims    map[string]any
+	}
+	begin := func() tab {
+		q := i.signIn(t, b, object{"email": "alice@acme.example"})
+		return tab{q, i.challenge, maps.Clone(i.claims)}
+	}
+	complete := func(tab tab) answer {
+		i.challenge, i.claims = tab.challenge, tab.claims
+		return b.get(t, signin.CallbackPath+"?"+tab.query.Encode())
+	}
+	one, two := begin(), begin()
+	for _, tab := range []tab{two, one} {
+		if a := complete(tab); a.status != http.StatusSeeOther {
+			t.Errorf("HTTP %d with %s", a.status, a.body)
+		}
+		b.get(t, "/v1/me").want(t, http.StatusOK, `"user":"alice"`)
+	}
+	complete(two).want(t, http.StatusForbidden, "not begun in this browser")
+	if left := pending(); len(left) != 0 {
+		t.Errorf("cookies are left: %v", left)
+	}
+	// A browser keeps some, the latest; what fits no callback goes first.
+	b.Jar.SetCookies(must(url.Parse(m.URL+signin.CallbackPath)), []*http.Cookie{{Name: pendingPrefix + "old", Value: "x", Path: authPath}})
+	var tabs []tab
+	for range maxPending + 1 {
+		tabs = append(tabs, begin())
+	}
+	if left := pending(); len(left) != maxPending {
+		t.Errorf("%d cookies are left, want %d", len(left), maxPending)
+	}
+	complete(tabs[0]).want(t, http.StatusForbidden, "not begun in this browser")
+	if a := complete(tabs[1]); a.status != http.StatusSeeOther {
+		t.Errorf("HTTP %d with %s", a.status, a.body)
+	}
 }
 
 // issuer is an OpenID Connect provider that signs in whoever its claims say.
