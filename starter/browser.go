@@ -21,26 +21,58 @@ type PageHandler func(w http.ResponseWriter, r *http.Request, who identity.Princ
 type ErrorPage func(w http.ResponseWriter, r *http.Request, who *identity.Principal, shown *responses.Error)
 
 // Page adapts the handler of a page, within the limits of the session. Who is not signed in is sent to sign in, and from there back. What
-// changes something must come from a page of ours. Errors meet a person in failed.
+// changes something must come from a page of ours. Errors meet a person in failed, and a script in the words of the API.
 func (s *Starter) Page(h PageHandler, failed ErrorPage) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.secureCookies(r) {
 			r = page.BehindHTTPS(r)
 		}
+		fail := func(who *identity.Principal, err error) {
+			if forScript(r) {
+				s.writeError(w, r, err)
+				return
+			}
+			failed(w, r, who, s.ErrorOf(w, r, err))
+		}
 		who, ok, err := s.signedIn(r)
-		switch {
-		case err != nil:
-			failed(w, r, nil, s.shown(w, r, err))
-			return
-		case !ok:
-			http.Redirect(w, r, signInFor(r), http.StatusSeeOther)
+		if err == nil && !ok {
+			err = s.signedOut(w, r)
+		}
+		if err != nil {
+			fail(nil, err)
 			return
 		}
-		err = s.delivered(r, s.limited(w, r, who, h))
-		if err != nil {
-			failed(w, r, &who, s.shown(w, r, err))
+		if !ok {
+			return
+		}
+		if err := s.delivered(r, s.limited(w, r, who, h)); err != nil {
+			fail(&who, err)
 		}
 	})
+}
+
+// forScript reports whether a script of ours wants to read the answer, rather than a person.
+func forScript(r *http.Request) bool {
+	accept := r.Header.Get("Accept")
+	return accept == "application/json" || accept == "text/event-stream"
+}
+
+// signedOut answers who is not signed in. Whoever wanted a page is sent to sign in; a form that was sent is not: it would lead to the
+// provider's origin, to which browsers follow no form of ours, so that nothing would seem to happen.
+func (s *Starter) signedOut(w http.ResponseWriter, r *http.Request) error {
+	switch {
+	case forScript(r):
+		return unauthorized("your session has ended: sign in again, then reload the page")
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		address := signInPath + "?" + url.Values{"return": {r.URL.RequestURI()}}.Encode()
+		http.Redirect(w, r, address, http.StatusSeeOther)
+		return nil
+	default:
+		return s.showPage(w, r, http.StatusUnauthorized, notice{
+			Title: "Signed out", Text: "Your session has ended; nothing was changed.", Remedy: "Sign in, then go back and send the form again.",
+			Link: signInPath, LinkText: "Sign in",
+		})
+	}
 }
 
 // Caller is who asks for a page, as connections know them.
@@ -67,12 +99,4 @@ func (s *Starter) delivered(r *http.Request, err error) error {
 	}
 	s.Logger.DebugContext(r.Context(), "answer not delivered", "path", r.URL.Path, "error", err)
 	return nil
-}
-
-// signInFor is where a person signs in who wanted a page. A form that was sent cannot be sent again.
-func signInFor(r *http.Request) string {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return signInPath
-	}
-	return signInPath + "?" + url.Values{"return": {r.URL.RequestURI()}}.Encode()
 }
