@@ -82,16 +82,18 @@ func testEditConnector(t *testing.T, s *connectorStage) {
 	if n := strings.Count(s.html(t, ada, connectorsPath+"/"+id), "not offered"); n != 5 {
 		t.Errorf("%d tools are not offered, want 5 of 6", n)
 	}
-	// Who has looked at what was changed meanwhile sees how it is now.
+	// Who saves what was changed meanwhile is told so, and keeps what they have entered.
 	ada.choose(t, "Invoices", "Edit")
 	ada.fill(t, entered{"name": "Mine alone"})
 	if status := ada.post(t, connectorsPath+"/"+id+"/enable", ""); status != http.StatusSeeOther {
 		t.Fatalf("status %d", status)
 	}
 	ada.do(t, "save too late", chromedp.Click(submitAnswer), chromedp.WaitVisible(`//li[contains(., "It was changed meanwhile.")]`))
-	if name := evaluated[string](t, ada.browser, "read the name", `document.getElementById('f-name').value`); name != "Invoices" {
+	if name := evaluated[string](t, ada.browser, "read the name", `document.getElementById('f-name').value`); name != "Mine alone" {
 		t.Errorf("the form has the name %q", name)
 	}
+	ada.fill(t, nil)
+	ada.save(t, "Mine alone was saved.")
 	for _, path := range []string{connectorsPath, connectorsPath + "/" + id, connectorsPath + "/" + id + "/edit", permissionsPath, "/enterprise/audit-log"} {
 		if strings.Contains(s.html(t, ada, path), "canary-of") {
 			t.Errorf("%s has a secret", path)

@@ -124,8 +124,11 @@ func (u *ui) updateConnector(s section) starter.PageHandler {
 			return err
 		}
 		if seen := values.Get("version"); seen != "" && seen != strconv.FormatInt(v.Version, 10) {
-			f := u.formOf(s, v)
-			f.Problems = []problem{{Text: "It was changed meanwhile. This is how it is now: enter what you wanted once more."}}
+			f := u.formOf(s, v) // of the version that it has now
+			f.Settings = draftOf(values, v.Settings, icon).Settings
+			f.offer(v.Probe, values.Get("tools") == someTools)
+			f.Problems = []problem{{Text: "It was changed meanwhile. What you entered is below, but for secrets and the icon: " +
+				"to save it replaces what others have entered. To see that first, open the connector in another tab."}}
 			return u.showForm(w, r, who, http.StatusConflict, f)
 		}
 		draft := draftOf(values, v.Settings, icon)
