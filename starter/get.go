@@ -8,6 +8,7 @@ import (
 
 	"perdure/internal/identity"
 	"perdure/internal/responses"
+	"perdure/internal/store"
 )
 
 // maxGetBody bounds the body that some SDKs send with a GET.
@@ -81,8 +82,12 @@ func (s *Starter) cancelResponse(w http.ResponseWriter, r *http.Request, who ide
 	id := e.response.ID
 	agent := isAgentPath(r)
 	if e.running {
-		if err := s.cancelRun(r.Context(), id); err != nil && !hasEnded(err) {
+		err := s.cancelRun(r.Context(), id)
+		if err != nil && !hasEnded(err) {
 			return err
+		}
+		if err == nil {
+			s.note(r, who, store.ActResponseCancel, id, e.user)
 		}
 	} else if agent {
 		return responses.Invalid("", "the response %q has ended; there is nothing to cancel", id)
@@ -115,7 +120,7 @@ func (s *Starter) answerCancelled(w http.ResponseWriter, r *http.Request, e *env
 // deleteResponse removes a response and its events. A run under way is ended.
 func (s *Starter) deleteResponse(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
 	id := r.PathValue("id")
-	if err := s.removeRun(r.Context(), who, id); err != nil {
+	if err := s.removeRun(r, who, id); err != nil {
 		return err
 	}
 	return s.writeValue(w, r, map[string]any{"id": id, "object": "response", "deleted": true})

@@ -11,6 +11,7 @@ import (
 
 	"perdure/internal/identity"
 	"perdure/internal/responses"
+	"perdure/internal/store"
 )
 
 // What pages do with runs. They come by routes of their own and not by /v1: decision 0029 says why.
@@ -47,8 +48,7 @@ func (s *Starter) StartRun(w http.ResponseWriter, r *http.Request, who identity.
 		return nil, err
 	}
 	b, err := s.admit(r.Context(), who, req, call{
-		body: body, dialect: s.pageDialect(), request: requestID(w), key: key,
-		live: live,
+		body: body, dialect: s.pageDialect(), request: requestID(w), key: key, live: live,
 	})
 	if err != nil {
 		return nil, err
@@ -103,15 +103,31 @@ func (s *Starter) FollowRun(w http.ResponseWriter, r *http.Request, who identity
 	return nil
 }
 
-// StopRun asks a run to end. It is no error that it has ended already.
-func (s *Starter) StopRun(ctx context.Context, who identity.Principal, id string) error {
-	e, err := s.watched(ctx, who, id)
-	if err != nil || !e.running {
+// StopRun asks a run to end, be it one that can no longer be read. It is no error that it has ended already.
+func (s *Starter) StopRun(r *http.Request, who identity.Principal, id string) error {
+	if err := s.checkTemporal(); err != nil {
 		return err
 	}
-	if err := s.cancelRun(ctx, e.response.ID); !hasEnded(err) {
+	ctx, over := s.asking(r.Context())
+	defer over()
+	d, err := s.describe(ctx, who, id)
+	if err != nil {
 		return err
 	}
+	e := announced(&d.WorkflowExecutionMetadata)
+	if !e.seenBy(who) {
+		return responseNotFound(id)
+	}
+	if !e.running {
+		return nil
+	}
+	if err := s.cancelRun(ctx, id); err != nil {
+		if hasEnded(err) {
+			return nil
+		}
+		return err
+	}
+	s.note(r, who, store.ActResponseCancel, id, e.user)
 	return nil
 }
 
@@ -135,11 +151,14 @@ func (s *Starter) watched(ctx context.Context, who identity.Principal, id string
 		return nil, err
 	}
 	e, err := s.find(ctx, who, id)
-	if err == nil && !e.stored && e.user != who.User {
+	if err == nil && !e.seenBy(who) {
 		return nil, responseNotFound(id)
 	}
 	return e, err
 }
+
+// seenBy reports whether a person of the run's organization sees it at a page.
+func (e *envelope) seenBy(who identity.Principal) bool { return e.stored || e.user == who.User }
 
 // ReadForm reads a form that may be as large as a request. Its memory counts until done is called.
 func (s *Starter) ReadForm(w http.ResponseWriter, r *http.Request, who identity.Principal) (form url.Values, done func(), err error) {

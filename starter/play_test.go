@@ -1,12 +1,14 @@
 package starter
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -42,7 +44,10 @@ func testPages(api *Starter, handle func(pattern string, h http.Handler)) {
 		return api.FollowRun(w, r, who, r.PathValue("id"))
 	})
 	page("POST /play/{id}/stop", func(_ http.ResponseWriter, r *http.Request, who identity.Principal) error {
-		return api.StopRun(r.Context(), who, r.PathValue("id"))
+		return api.StopRun(r, who, r.PathValue("id"))
+	})
+	page("POST /play/{id}/delete", func(_ http.ResponseWriter, r *http.Request, who identity.Principal) error {
+		return api.DeleteRun(r, who, r.PathValue("id"))
 	})
 	page("GET /play/{id}/asked", func(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
 		response, input, err := api.AskedRun(r.Context(), who, r.PathValue("id"))
@@ -122,7 +127,7 @@ func TestPagesStartRuns(t *testing.T) {
 	if a := alice.send(t, http.MethodPost, "/play/start", "body=x", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"); a.status != http.StatusForbidden {
 		t.Errorf("a page of another origin: HTTP %d with %s", a.status, a.body)
 	}
-	if a := m.newBrowser().start(t, hello, aNonce); a.status != http.StatusSeeOther {
+	if a := m.newBrowser().start(t, hello, aNonce); a.status != http.StatusUnauthorized || !strings.Contains(a.body, "nothing was changed") {
 		t.Errorf("a stranger: HTTP %d with %s", a.status, a.body)
 	}
 }
@@ -190,6 +195,127 @@ func TestPagesStopRuns(t *testing.T) {
 	}
 }
 
+// TestPagesStopWhatIsLost: a run under way whose request can no longer be read, by an accident of the storage, can be stopped.
+func TestPagesStopWhatIsLost(t *testing.T) {
+	t.Parallel()
+	m := newPlayed(t, withDir(t.TempDir()))
+	alice := m.signedIn(t, "acme", "alice")
+	id := alice.start(t, `{"input":"hi","background":true,"instructions":"`+strings.Repeat("long ", inlineResponse)+`"}`, rand.Text()).body
+	if err := m.starter.Blobs.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if a := alice.get(t, "/play/"+id+"/asked"); a.status != http.StatusInternalServerError {
+		t.Fatalf("it can be read: HTTP %d with %s", a.status, a.body)
+	}
+	if a := alice.send(t, http.MethodPost, "/play/"+id+"/stop", ""); a.status != http.StatusOK {
+		t.Fatalf("HTTP %d with %s", a.status, a.body)
+	}
+	r := &rig{temporal: m.starter.Temporal}
+	if got := r.status(t, id, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING); got != enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED {
+		t.Errorf("the run is %s", got)
+	}
+}
+
+// TestRunsInTheAuditLog: an admin finds who has cancelled and who has deleted whose runs, at a page or by a key.
+func TestRunsInTheAuditLog(t *testing.T) {
+	t.Parallel()
+	m := newPlayed(t)
+	alice, bob := m.signedIn(t, "acme", "alice"), m.signedIn(t, "acme", "bob")
+	start := func() string { return alice.start(t, `{"input":"hi","background":true}`, rand.Text()).body }
+	atPage, byKey := start(), start()
+	for _, action := range []string{"stop", "delete"} {
+		if a := bob.send(t, http.MethodPost, "/play/"+atPage+"/"+action, ""); a.status != http.StatusOK {
+			t.Fatalf("%s: HTTP %d with %s", action, a.status, a.body)
+		}
+	}
+	m.as(t, "bob", http.MethodPost, "/v1/agent/"+byKey+"/cancel", "").want(t, http.StatusOK, "cancelling")
+	m.as(t, "bob", http.MethodDelete, "/v1/responses/"+byKey, "").want(t, http.StatusOK)
+	m.as(t, "bob", http.MethodDelete, "/v1/responses/"+byKey, "").want(t, http.StatusNotFound)
+	for action, want := range map[string]int{"response.cancel": 2, "response.delete": 2} {
+		found := map[string]string{}
+		events := decoded[listOf[shownEvent]](t, m.as(t, "ann", http.MethodGet, "/v1/organization/audit_log?action="+action, "")).Data
+		for _, e := range events {
+			found[e.Target] = e.Key
+			if e.User != "bob" || e.Detail["user"] != "alice" || e.Address != "127.0.0.1" {
+				t.Errorf("%s: %+v", action, e)
+			}
+		}
+		if len(events) != want || found[atPage] != "session:bob" || !strings.HasPrefix(found[byKey], "key_") {
+			t.Errorf("%s: %+v", action, events)
+		}
+	}
+}
+
+// TestPagesAnswerScripts: what is refused before a page gets to see it is told to a script in JSON, and to all when to come again.
+func TestPagesAnswerScripts(t *testing.T) {
+	t.Parallel()
+	m := newManaged(t, func(o *Options) {
+		o.Pages = testPages
+		o.KeyLimits = identity.Limits{RequestsPerMinute: 1, RequestBurst: 1}
+	})
+	const path = "/play/x/asked"
+	alice := m.signedIn(t, "acme", "alice")
+	alice.get(t, path)
+	for _, accept := range []string{"application/json", "text/event-stream", "text/html"} {
+		a := alice.send(t, http.MethodGet, path, "", "Accept", accept)
+		if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: HTTP %d, to come again in %q", accept, a.status, a.header.Get("Retry-After"))
+		}
+		if accept != "text/html" && a.failed(t).Type != responses.ErrRateLimited {
+			t.Errorf("%s: %s", accept, a.body)
+		}
+		stranger := m.newBrowser().send(t, http.MethodGet, path, "", "Accept", accept)
+		if accept == "text/html" && stranger.status == http.StatusSeeOther {
+			continue
+		}
+		if accept == "text/html" || stranger.failed(t).Type != responses.ErrUnauthorized {
+			t.Errorf("%s: a stranger: HTTP %d with %s", accept, stranger.status, stranger.body)
+		}
+	}
+	if err := m.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if a := alice.send(t, http.MethodGet, path, "", "Accept", "application/json"); a.failed(t).Status < http.StatusInternalServerError {
+		t.Errorf("without a database: HTTP %d with %s", a.status, a.body)
+	}
+}
+
+// TestLimitsOfNamesakes: members of two organizations who are called alike share no limit.
+func TestLimitsOfNamesakes(t *testing.T) {
+	t.Parallel()
+	m := newPlayed(t, func(o *Options) {
+		o.KeyLimits = identity.Limits{RequestsPerMinute: 1, RequestBurst: 1, ConcurrentRuns: 1}
+	})
+	if _, err := m.store.AddMember(t.Context(), identity.Operator("other"), "alice", "", identity.Member); err != nil {
+		t.Fatal(err)
+	}
+	one, two := m.signedIn(t, "acme", "alice"), m.signedIn(t, "other", "alice")
+	const running = `{"input":"hi","background":true}`
+	nonce := rand.Text()
+	for whose, b := range map[string]*browser{"one": one, "the other": two} {
+		if a := b.start(t, running, nonce); a.status != http.StatusOK {
+			t.Errorf("%s: HTTP %d with %s", whose, a.status, a.body)
+		}
+		if a := b.start(t, running, nonce); a.status != http.StatusTooManyRequests {
+			t.Errorf("%s, again: HTTP %d with %s", whose, a.status, a.body)
+		}
+	}
+	// Nor are the runs of the one counted as those of the other, once Temporal has both.
+	count := func(organization string) int {
+		return must(m.starter.countRuns(t.Context(), identity.Principal{Organization: organization, Key: "session:alice"}, time.Now().Add(time.Hour)))
+	}
+	deadline := time.Now().Add(patience)
+	for count("acme") == 0 || count("other") == 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("the runs are not counted")
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	if acme, other := count("acme"), count("other"); acme != 1 || other != 1 {
+		t.Errorf("%d and %d runs are counted, want one each", acme, other)
+	}
+}
+
 // TestPagesGoOn: a page goes on with what is not stored, as a WebSocket does, for the person who started it alone; a key does not, in OpenAI's
 // dialect.
 func TestPagesGoOn(t *testing.T) {
@@ -215,9 +341,9 @@ func TestPagesGoOnWithTheirOwn(t *testing.T) {
 	t.Parallel()
 	m := newPlayed(t)
 	alice := m.signedIn(t, "acme", "alice")
-	id := alice.start(t, `{"input":"hi","store":false}`, aNonce).body
+	id := alice.start(t, `{"input":"hi, mine","store":false}`, aNonce).body
 	alice.get(t, "/play/"+id+"/follow")
-	next := fmt.Sprintf(`{"input":"and?","previous_response_id":%q}`, id)
+	next := fmt.Sprintf(`{"input":"and mine?","previous_response_id":%q}`, id)
 	if a := m.signedIn(t, "acme", "bob").start(t, next, aNonce); a.status != http.StatusBadRequest {
 		t.Errorf("another member: HTTP %d with %s", a.status, a.body)
 	}

@@ -209,27 +209,12 @@ func (r *RunShown) attributes(a temporal.SearchAttributes) {
 	r.Batch, _ = a.GetKeyword(workflows.BatchID)
 }
 
-// CancelRun asks a run to end. One that has ended is left as it is.
-func (s *Starter) CancelRun(ctx context.Context, who identity.Principal, id string) error {
-	if err := s.checkTemporal(); err != nil {
-		return err
-	}
-	d, err := s.locate(ctx, who, id)
-	if err != nil || d.WorkflowCloseTime != nil {
-		return err
-	}
-	if err := s.cancelRun(ctx, id); !hasEnded(err) {
-		return err
-	}
-	return nil
-}
-
 // DeleteRun removes a run and its events. One under way is ended.
-func (s *Starter) DeleteRun(ctx context.Context, who identity.Principal, id string) error {
+func (s *Starter) DeleteRun(r *http.Request, who identity.Principal, id string) error {
 	if err := s.checkTemporal(); err != nil {
 		return err
 	}
-	return s.removeRun(ctx, who, id)
+	return s.removeRun(r, who, id)
 }
 
 // RunJSON returns a response as GET /v1/responses/{id} does.

@@ -150,17 +150,17 @@ func TestTimelineOfCancelledRun(t *testing.T) {
 		time.Until(turn.NextAttempt) < 30*time.Minute || turn.Attempts != 2 || turn.MaxAttempts != 2 {
 		t.Errorf("the turn is %+v", turn)
 	}
-	if err := s.starter.CancelRun(t.Context(), alice, id); err != nil {
+	if err := s.starter.StopRun(pageRequest(t), alice, id); err != nil {
 		t.Fatal(err)
 	}
 	after := s.await(t, id, TimelinePage{}, "it has ended", hasStopped)
 	if got := inWords(after.Steps); got != "accepted done\nturn cancelled p/m\ncancellation done\nend cancelled cancelled\n" {
 		t.Errorf("got\n%s", got)
 	}
-	if err := s.starter.CancelRun(t.Context(), alice, id); err != nil {
+	if err := s.starter.StopRun(pageRequest(t), alice, id); err != nil {
 		t.Errorf("cancelled again: %v", err)
 	}
-	if err := s.starter.DeleteRun(t.Context(), alice, id); err != nil {
+	if err := s.starter.DeleteRun(pageRequest(t), alice, id); err != nil {
 		t.Fatal(err)
 	}
 	var shown *responses.Error

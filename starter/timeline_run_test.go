@@ -221,6 +221,12 @@ func (s *scripted) awaitListed(t *testing.T, id, title string) {
 	t.Fatal("the run is not in the list")
 }
 
+// pageRequest is one that a page is asked with.
+func pageRequest(t *testing.T) *http.Request {
+	t.Helper()
+	return must(http.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil))
+}
+
 // checkStrangers: nobody else sees anything of the run, and who has another key sees what is not encrypted.
 func (s *scripted) checkStrangers(t *testing.T, id string) {
 	t.Helper()
@@ -231,7 +237,7 @@ func (s *scripted) checkStrangers(t *testing.T, id string) {
 	_, _, contentErr := s.starter.StepContent(ctx, eve, id, "", 5, PartOutput)
 	for what, err := range map[string]error{
 		"run": runErr, "timeline": timelineErr, "version": versionErr, "content": contentErr,
-		"cancel": s.starter.CancelRun(ctx, eve, id), "delete": s.starter.DeleteRun(ctx, eve, id),
+		"cancel": s.starter.StopRun(pageRequest(t), eve, id), "delete": s.starter.DeleteRun(pageRequest(t), eve, id),
 	} {
 		var shown *responses.Error
 		if !errors.As(err, &shown) || shown.Status != http.StatusNotFound {

@@ -41,6 +41,8 @@ const (
 	ActBatchCancel         = "batch.cancel"
 	ActFileCreate          = "file.create"
 	ActFileDelete          = "file.delete"
+	ActResponseCancel      = "response.cancel"
+	ActResponseDelete      = "response.delete"
 )
 
 // entry is an event before it has an ID and a time.

@@ -37,6 +37,7 @@ var auditKinds = []auditKind{
 	{"session.", "Sign-ins"},
 	{"batch.", "Batches"},
 	{"file.", "Files"},
+	{"response.", "Runs"},
 }
 
 // auditRow is an event as a person reads it.

@@ -44,6 +44,8 @@ var auditWords = map[string]string{
 	store.ActBatchCancel:         "cancelled the batch {it}",
 	store.ActFileCreate:          "uploaded the file {filename}",
 	store.ActFileDelete:          "deleted the file {filename}",
+	store.ActResponseCancel:      "cancelled the run {it} of {user}",
+	store.ActResponseDelete:      "deleted the run {it} of {user}",
 }
 
 // detailWords say a detail as a person would.

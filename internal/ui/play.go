@@ -246,7 +246,7 @@ func (u *ui) runEvents(w http.ResponseWriter, r *http.Request, who identity.Prin
 
 // stopPlay ends a run. What it has come to so far is in its events.
 func (u *ui) stopPlay(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	err := u.api.StopRun(r.Context(), who, r.PathValue("id"))
+	err := u.api.StopRun(r, who, r.PathValue("id"))
 	if !wantsJSON(r) {
 		if err != nil {
 			return err

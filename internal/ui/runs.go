@@ -171,7 +171,7 @@ func (u *ui) listRuns(w http.ResponseWriter, r *http.Request, who identity.Princ
 // cancelRun asks a run to end.
 func (u *ui) cancelRun(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
 	id := r.PathValue("id")
-	if err := u.api.CancelRun(r.Context(), who, id); err != nil {
+	if err := u.api.StopRun(r, who, id); err != nil {
 		return err
 	}
 	return seeOther(w, r, runPath(id), "The run was asked to end.")
@@ -189,7 +189,7 @@ func (u *ui) confirmDeletion(w http.ResponseWriter, r *http.Request, who identit
 
 // deleteRun removes a run.
 func (u *ui) deleteRun(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	if err := u.api.DeleteRun(r.Context(), who, r.PathValue("id")); err != nil {
+	if err := u.api.DeleteRun(r, who, r.PathValue("id")); err != nil {
 		return err
 	}
 	return seeOther(w, r, runsPath, "The run was deleted.")
