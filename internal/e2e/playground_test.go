@@ -32,7 +32,7 @@ func TestPlayground(t *testing.T) { //nolint:tparallel // it is one visit, step 
 	if ok := t.Run("continues", p.testContinue) && t.Run("stops", p.testStop) &&
 		t.Run("refusal", p.testRefusal) && t.Run("errors", p.testErrors) && t.Run("code", p.testCode) &&
 		t.Run("approvals", p.testApprovals) && t.Run("reload", p.testReload) && t.Run("again", p.testAgain) &&
-		t.Run("hostile", p.testHostile); !ok {
+		t.Run("focus", p.testFocus) && t.Run("hostile", p.testHostile); !ok {
 		return
 	}
 	p.checkSecret(t, "onerror=alert(1)")
@@ -310,6 +310,74 @@ func (p *playStage) testAgain(t *testing.T) {
 		if got := evaluated[string](t, p.b, "read the page", `document.getElementById("input").value`); got != "" {
 			t.Errorf("the page has the prompt of another organization: %q", got)
 		}
+	}
+}
+
+// testFocus: who works with the keyboard is never thrown back to the beginning of the page, and who listens hears what they have asked for.
+func (p *playStage) testFocus(t *testing.T) {
+	p.open(t, "/playground")
+	press := func(selector string) {
+		t.Helper()
+		p.b.do(t, "press "+selector, chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Focus(chromedp.CSS(selector)), chromedp.KeyEvent(kb.Enter))
+	}
+	focused := func(want string) {
+		t.Helper()
+		p.b.until(t, "have the focus on "+want, fmt.Sprintf(`document.activeElement.matches(%q)`, want))
+	}
+	for range 3 {
+		press("#add-server")
+	}
+	press(`[data-server="0"] [data-remove]`)
+	focused("#server-1-label")
+	press(`[data-server="2"] [data-remove]`)
+	focused("#add-server")
+
+	p.b.fill(t, "input", "say hello")
+	press("#show-code")
+	p.b.until(t, "hear that the code is there", `document.querySelectorAll("#code pre").length === 4 && document.getElementById("code-status").textContent !== ""`)
+	evaluated[bool](t, p.b, "forget what was heard", `document.getElementById("code-status").textContent = "", true`)
+	p.b.fill(t, "input", "wait")
+	p.b.until(t, "see other code", fmt.Sprintf(codeOf, "curl")+`.includes('"input": "wait"')`)
+	if !evaluated[bool](t, p.b, "read the page", `document.getElementById("code-status").textContent === "" && !document.querySelector("#code, #code *").closest("[aria-live]")`) {
+		t.Error("the code is read out after each pause")
+	}
+	p.link.Cut()
+	press("#show-code")
+	p.b.until(t, "hear that there is no code", `document.getElementById("error-general").checkVisibility() && document.getElementById("error-general").textContent.includes("cannot be reached")`)
+	if err := p.link.Restore(); err != nil {
+		t.Fatal(err)
+	}
+	press("#show-code")
+	p.b.until(t, "have code again", `!document.getElementById("error-general").checkVisibility()`)
+
+	press("#run")
+	p.b.until(t, "see the answer begin", `document.querySelector(".run-message")?.textContent.startsWith("Nobody")`)
+	focused("#stop")
+	press("#stop")
+	p.says(t, "Stopped.")
+	focused("#run")
+
+	p.b.click(t, "#new")
+	p.b.fill(t, "server-1-label", "everything")
+	p.b.fill(t, "server-1-url", p.mcp)
+	p.b.fill(t, "server-1-authorization", playSecret)
+	p.run(t, "echo", "A tool call waits for approval.")
+	p.b.do(t, "approve", chromedp.Focus(`//button[text()="Approve"]`), chromedp.KeyEvent(kb.Enter))
+	focused(".run-approval")
+	p.says(t, "Completed.")
+	focused(".run-approval")
+
+	// A menu closes when the focus leaves it.
+	evaluated[bool](t, p.b, "make a menu", `(main => {
+		main.insertAdjacentHTML("afterbegin", '<details class="menu" open id="menu"><summary>M</summary><ul><li><button id="within">W</button></li></ul></details>')
+		document.getElementById("within").focus()
+		return true
+	})(document.querySelector("main"))`)
+	if !evaluated[bool](t, p.b, "move within", `document.querySelector("#menu summary").focus(), document.getElementById("menu").open`) {
+		t.Error("the menu closes although the focus is in it")
+	}
+	if evaluated[bool](t, p.b, "move on", `document.getElementById("input").focus(), document.getElementById("menu").open`) {
+		t.Error("the menu stays open")
 	}
 }
 

@@ -50,6 +50,10 @@ document.addEventListener('keydown', (event) => {
     menu.querySelector('summary').focus();
   }
 });
+document.addEventListener('focusout', (event) => {
+  const menu = event.target.closest('details.menu[open]');
+  if (menu && event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false;
+});
 document.addEventListener('click', (event) => {
   document.querySelectorAll('details.menu[open]').forEach((menu) => {
     if (!menu.contains(event.target)) menu.open = false;

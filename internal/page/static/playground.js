@@ -9,6 +9,9 @@ const prompt = document.getElementById("input");
 const runButton = document.getElementById("run");
 const stopButton = document.getElementById("stop");
 const code = document.getElementById("code");
+const codeButton = document.getElementById("show-code");
+const general = document.getElementById("error-general");
+const codeStatus = document.getElementById("code-status");
 const servers = document.getElementById("servers");
 const previous = form.elements.namedItem("previous_response_id");
 const nonce = form.elements.namedItem("nonce");
@@ -24,16 +27,36 @@ if (shown) {
   if ("running" in shown.dataset) busy(true);
 }
 
+// busy says whether a run is under way. Of the two buttons one goes and the other comes: if the focus was on the one, it is on the other.
 function busy(now) {
+  const focused = document.activeElement;
   runButton.disabled = now;
   stopButton.hidden = !now;
-  stopButton.disabled = false;
-  stopButton.textContent = "Stop";
+  pending(runButton, false);
+  stopping(false);
+  if (now && focused === runButton) stopButton.focus();
+  if (!now && focused === stopButton) runButton.focus();
+}
+
+function stopping(now) {
+  pending(stopButton, now);
+  stopButton.textContent = now ? "Stopping…" : "Stop";
+}
+
+// pending has a button do nothing for a moment. It is not disabled, which would take the focus from it.
+function pending(button, now) {
+  button.toggleAttribute("data-pending", now);
+  if (now) button.setAttribute("aria-disabled", "true");
+  else button.removeAttribute("aria-disabled");
+}
+
+function idle(button) {
+  return !button.disabled && !("pending" in button.dataset);
 }
 
 // start sends the form. With decisions it answers approval requests instead of asking something new.
 async function start(decisions) {
-  if (runButton.disabled) return;
+  if (!idle(runButton)) return;
   clearErrors();
   const data = new URLSearchParams(new FormData(form));
   data.set("action", "run");
@@ -42,13 +65,12 @@ async function start(decisions) {
     data.set("input", "");
     for (const [id, approve] of decisions) data.set("decide-" + id, approve ? "approve" : "deny");
   }
-  busy(true);
-  stopButton.hidden = true;
+  pending(runButton, true);
   let answer;
   let body;
   try {
     answer = await fetch(form.getAttribute("action"), { method: "POST", body: data, headers: { Accept: "application/json" }, redirect: "manual" });
-    if (answer.type === "opaqueredirect") {
+    if (signedOut(answer)) {
       fail("", "Your session has ended. Sign in again in another tab, then run this once more: what you wrote is still here.");
       return;
     }
@@ -59,7 +81,7 @@ async function start(decisions) {
   }
   if (!answer.ok) {
     const wait = answer.headers.get("Retry-After");
-    fail(body.field, body.error.message + (wait ? " (try again in " + wait + " s)" : ""));
+    fail(body.field ?? "", body.error.message + (wait ? " (try again in " + wait + " s)" : ""));
     return;
   }
   nonce.value = body.nonce;
@@ -73,6 +95,11 @@ async function start(decisions) {
   busy(true);
   atEnd = true;
   show(current.element, body.events);
+}
+
+// signedOut reports whether the session has ended. A proxy that signs people in may say so with a redirect.
+function signedOut(answer) {
+  return answer.status === 401 || answer.type === "opaqueredirect";
 }
 
 function decided(decisions) {
@@ -153,19 +180,19 @@ function goOn(id, address) {
 }
 
 stopButton.addEventListener("click", async () => {
-  stopButton.disabled = true;
-  stopButton.textContent = "Stopping…";
+  if (!idle(stopButton)) return;
+  stopping(true);
   try {
     const answer = await fetch(current.stop, { method: "POST", headers: { Accept: "application/json" }, redirect: "manual" });
     if (answer.ok) return; // its last event follows
-    fail("", answer.type === "opaqueredirect" ? "Your session has ended: sign in again to stop the run." : (await answer.json()).error.message, true);
+    fail("", signedOut(answer) ? "Your session has ended: sign in again to stop the run." : (await answer.json()).error.message, true);
   } catch {
     fail("", "The server cannot be reached, so the run was not asked to stop. Try again.", true);
   }
 });
 
 document.getElementById("new").addEventListener("click", (event) => {
-  if (runButton.disabled) return; // the page is loaded anew, and the run goes on
+  if (!idle(runButton)) return; // the page is loaded anew, and the run goes on
   event.preventDefault();
   clearErrors();
   conversation.replaceChildren();
@@ -182,7 +209,7 @@ form.addEventListener("submit", (event) => {
   if (action === "code") return; // htmx's
   event.preventDefault();
   if (action === "add-server") addServer();
-  else if (action.startsWith("remove-server-")) event.submitter.closest(".play-server").remove();
+  else if (action.startsWith("remove-server-")) removeServer(event.submitter.closest(".play-server"));
   else start();
 });
 
@@ -193,16 +220,43 @@ prompt.addEventListener("keydown", (event) => {
   }
 });
 
-// The code follows the form while it is shown.
+// The code follows the form while it is shown. Who has asked for it hears that it is there; what follows by itself interrupts nobody.
 let soon;
+let follows = false;
 form.addEventListener("input", () => {
   clearTimeout(soon);
-  if (code.childElementCount > 0) soon = setTimeout(() => document.getElementById("show-code").click(), 500);
+  if (code.childElementCount > 0) {
+    soon = setTimeout(() => {
+      follows = true;
+      codeButton.click();
+      follows = false;
+    }, 500);
+  }
 });
+codeButton.addEventListener("htmx:beforeRequest", () => {
+  codeStatus.textContent = "";
+  codeButton.toggleAttribute("data-follows", follows);
+});
+for (const name of ["htmx:responseError", "htmx:sendError"]) {
+  codeButton.addEventListener(name, (event) => {
+    const status = event.detail.xhr?.status;
+    if (status === 401) tell("", "Your session has ended. Sign in again in another tab, then show the code once more.");
+    else if (status) tell("", saidBy(event.detail.xhr) || "The code cannot be shown: the server answered with status " + status + ". Try again.");
+    else tell("", "The server cannot be reached, so the code is not up to date. Try again.");
+    general.dataset.code = ""; // for as long as the code cannot be shown
+  });
+}
+
+// saidBy is what the page of an error says.
+function saidBy(xhr) {
+  return new DOMParser().parseFromString(xhr.responseText, "text/html").querySelector("main p")?.textContent.trim();
+}
 code.addEventListener("toggle", (event) => {
   if (event.target.open) code.dataset.open = event.target.querySelector("pre").id;
 }, true);
 code.addEventListener("htmx:afterSettle", () => {
+  if ("code" in general.dataset) general.hidden = true;
+  if (!("follows" in codeButton.dataset)) codeStatus.textContent = "The code of the request is shown below.";
   const before = document.getElementById(code.dataset.open ?? "");
   if (before) before.closest("details").open = true;
 });
@@ -223,15 +277,24 @@ function addServer() {
   row.querySelector("input").focus();
 }
 
-// fail says what is wrong at the field that it is wrong with, or above the form. Unless the run goes on, another may be started.
+// removeServer moves the focus, which was on the row's button, to the row that takes its place.
+function removeServer(row) {
+  const next = row.nextElementSibling?.querySelector("input") ?? document.getElementById("add-server");
+  row.remove();
+  next.focus();
+}
+
+// fail is tell for a run that did not begin, or, if it goes on, could not be stopped.
 function fail(field, message, goesOn) {
-  if (goesOn) {
-    stopButton.disabled = false;
-    stopButton.textContent = "Stop";
-  } else {
-    busy(false);
-  }
+  if (goesOn) stopping(false);
+  else busy(false);
+  tell(field, message);
+}
+
+// tell says what is wrong at the field that it is wrong with, or above the form.
+function tell(field, message) {
   const place = form.querySelector('[data-error="' + CSS.escape(field) + '"]') ?? form.querySelector('[data-error=""]');
+  if (place === general) delete general.dataset.code;
   place.textContent = visible(message);
   place.hidden = false;
   for (let box = place.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;

@@ -333,13 +333,15 @@ function callPlace(item, view, server) {
 function approvalPlace(item, view) {
   const state = stateTag("waiting", "waits for approval");
   const choice = make("p", { class: "run-choice" });
-  const element = make("section", { class: "run-approval", "aria-label": "Approval of " + visible(item.name), "data-approval": item.id },
+  const element = make("section", { class: "run-approval", "aria-label": "Approval of " + visible(item.name), "data-approval": item.id, tabindex: "-1" },
     make("p", {}, make("strong", {}, "May this tool be called? "), make("bdi", {}, make("code", {}, item.name)), " ",
       make("bdi", { class: "run-server" }, item.server_label), " ", state),
     make("p", { class: "run-label" }, "Arguments"), bounded(pretty(item.arguments), "Arguments"), choice);
   const decide = (approve) => {
     set(state, approve ? "done" : "stopped", approve ? "approved" : "denied");
+    const focused = choice.contains(document.activeElement);
     choice.remove();
+    if (focused) element.focus(); // which was on a button that is gone
     view.onDecide(item, approve);
   };
   if (view.decides) {
