@@ -91,6 +91,7 @@ func (s *pageStage) look(t *testing.T, v *visitor, c pageCase) {
 	report(t, "in the dark theme", v.obstacles(t, "color-contrast", "link-in-text-block"))
 	v.resize(t, 360, 740)
 	report(t, "on a telephone", v.overflowing(t))
+	report(t, "off the screen of a telephone", v.beyond(t))
 	report(t, "on a telephone in the dark", v.obstacles(t))
 	report(t, "in the HTML", v.inline(t))
 	// A choice counts, whatever the system prefers. What it changes are colors.
@@ -124,6 +125,15 @@ func (v *visitor) visit(t *testing.T, address string) (status int) {
 		t.Fatalf("open %s: %v", address, err)
 	}
 	return int(answer.Status)
+}
+
+// beyond lists what can be done with the rows of tables that one would have to scroll sideways for.
+func (v *visitor) beyond(t *testing.T) []string {
+	t.Helper()
+	return evaluated[[]string](t, v.browser, "look for what is off the screen", `[...document.querySelectorAll("tbody tr :is(a, button)")].filter(e => {
+		const at = e.getBoundingClientRect()
+		return at.width > 0 && (at.left < 0 || at.right > document.documentElement.clientWidth)
+	}).map(e => e.outerHTML.slice(0, 160))`)
 }
 
 // choose has the page look as after the choice of a theme, as the layout writes it.

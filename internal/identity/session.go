@@ -37,6 +37,9 @@ func (s Session) ID() string {
 // sessionKey is the key in the principal of a session: limits by key then count a user's browsers together.
 const sessionKey = "session:"
 
+// IsSession reports whether the key of a [Principal] stands for a user's sessions.
+func IsSession(key string) bool { return strings.HasPrefix(key, sessionKey) }
+
 // CheckKey reports what is wrong with the key of a [Principal]: that is the name of an API key, or stands for a user's sessions.
 func CheckKey(key string) error { return CheckName(strings.TrimPrefix(key, sessionKey)) }
 

@@ -116,7 +116,7 @@ func (u *ui) newRun(r *http.Request, run *starter.RunShown) *runContent {
 		c.TemporalURL = strings.TrimSuffix(u.TemporalUI, "/") + "/namespaces/" + url.PathEscape(u.Namespace) + "/workflows/" + url.PathEscape(run.ID)
 	}
 	if run.Request != nil {
-		c.Curl, c.CurlNotes = curlOf(origin(r), run)
+		c.Curl, c.CurlNotes = curlOf(u.api.Origin(r), run)
 	}
 	return c
 }
@@ -160,12 +160,4 @@ func tokensSoFar(t *starter.Timeline) *responses.Usage {
 		}
 	}
 	return &sum
-}
-
-// origin is how the browser reaches us.
-func origin(r *http.Request) string {
-	if r.TLS != nil {
-		return "https://" + r.Host
-	}
-	return "http://" + r.Host
 }

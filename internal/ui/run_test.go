@@ -2,6 +2,8 @@ package ui
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -10,9 +12,48 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"perdure/internal/identity"
 	"perdure/internal/responses"
 	"perdure/starter"
 )
+
+// TestCurlBehindProxy: the command of a run goes to where browsers reach us, and takes its key there encrypted, whoever ends TLS.
+func TestCurlBehindProxy(t *testing.T) {
+	t.Parallel()
+	run := &starter.RunShown{ID: "resp_1", Request: &responses.Response{Model: "p/m"}}
+	behind := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://10.0.0.1:8080/runs/resp_1", nil)
+	forwarded := behind.Clone(t.Context())
+	forwarded.Header.Set("X-Forwarded-Proto", "https")
+	for want, tt := range map[string]struct {
+		public string
+		r      *http.Request
+	}{
+		"https://agents.example/v1/responses": {"https://agents.example", behind},
+		"https://10.0.0.1:8080/v1/responses":  {"", forwarded},
+		"http://10.0.0.1:8080/v1/responses":   {"", behind},
+	} {
+		u := &ui{api: &starter.Starter{Intake: &starter.Intake{Options: starter.Options{SignIn: starter.SignIn{PublicURL: tt.public}}}}}
+		if c := u.newRun(tt.r, run); !strings.Contains(c.Curl, " "+want) && !strings.Contains(c.Curl, "'"+want) {
+			t.Errorf("%s is not in %s", want, c.Curl)
+		}
+	}
+}
+
+// TestKeyOfSession: what stands for the sessions of a user is a name of ours, which tells people nothing.
+func TestKeyOfSession(t *testing.T) {
+	t.Parallel()
+	session := identity.Session{User: "dev"}.Principal(identity.Member).Key
+	for key, want := range map[string]string{session: "a browser", "laptop": "laptop", "": ""} {
+		row := runRow{RunRow: starter.RunRow{ID: "resp_1", User: "dev", Key: key}}
+		w := httptest.NewRecorder()
+		if err := pages.RenderPart(w, "runs", "rows", runsContent{Rows: []runRow{row}}); err != nil {
+			t.Fatal(err)
+		}
+		if body := w.Body.String(); strings.Contains(body, "session:") || !strings.Contains(body, `<span class="run-sub muted"><bdi>`+want+`</bdi>`) {
+			t.Errorf("a run with the key %q: %s", key, body)
+		}
+	}
+}
 
 // The command of a run, given to a shell with a curl that prints what it is told to send, asks for what the run was asked, with nothing of
 // it taken for code.
