@@ -41,11 +41,8 @@ func batchPages(api *Starter, handle func(pattern string, h http.Handler)) {
 // failedBatch is one that has ended, with a line that has failed.
 func (m *managed) failedBatch(t *testing.T) batch.Batch {
 	t.Helper()
-	b := m.stored(t, nil)
+	b := m.stored(t, func(b *batch.Batch) { b.Progress = batch.Progress{Completed: 2, Failed: 1} })
 	must(m.store.RunBatch(t.Context(), "acme", b.ID, 3))
-	if err := m.store.AdvanceBatch(t.Context(), "acme", b.ID, batch.Progress{Total: 3, Completed: 2, Failed: 1}); err != nil {
-		t.Fatal(err)
-	}
 	must(m.store.MoveBatch(t.Context(), "acme", b.ID, batch.Finalizing))
 	return must(m.store.MoveBatch(t.Context(), "acme", b.ID, batch.Completed))
 }
