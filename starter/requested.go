@@ -38,15 +38,15 @@ func (k *Intake) Accept(ctx context.Context, in workflows.AcceptInput) (workflow
 	return accepted, stepError(ctx, err)
 }
 
-// stepError makes the error of a step of what the API would answer. What would be the client's fault there is final, and all else may pass.
+// stepError makes the error of a step of what the API would answer. What would be the client's fault there is final, but for there being too
+// much at the moment, and all else may pass.
 func stepError(ctx context.Context, err error) error {
 	shown := wireError(err)
-	if err == nil || ctx.Err() != nil || shown == nil ||
-		shown.Status >= http.StatusInternalServerError || shown.Status == http.StatusTooManyRequests {
+	if err == nil || ctx.Err() != nil || shown == nil || shown.Status >= http.StatusInternalServerError {
 		return err
 	}
 	return temporal.NewApplicationErrorWithOptions(shown.Message, workflows.ErrTypeRefused, temporal.ApplicationErrorOptions{
-		NonRetryable: true,
+		NonRetryable: shown.Status != http.StatusTooManyRequests,
 		Details:      []any{workflows.Refusal{Status: shown.Status, Type: shown.Type, Param: shown.Param, Code: shown.Code}},
 	})
 }

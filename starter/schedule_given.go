@@ -213,11 +213,11 @@ func (s *Starter) scheduleOptions(ctx context.Context, who identity.Principal, i
 }
 
 // isMember reports whether the database knows the caller. A key of the configuration may be somebody's whom it does not.
-func (s *Starter) isMember(ctx context.Context, who identity.Principal) (bool, error) {
-	if s.Store == nil {
+func (k *Intake) isMember(ctx context.Context, who identity.Principal) (bool, error) {
+	if k.Store == nil {
 		return false, nil
 	}
-	_, err := s.Store.Member(ctx, who.Organization, who.User)
+	_, err := k.Store.Member(ctx, who.Organization, who.User)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
