@@ -24,8 +24,8 @@ const (
 	collectAtOnce = 8
 	// segmentBytes is the size from which on a part of the files takes no further line.
 	segmentBytes = 4 << 20
-	// maxResult is how many bytes a line of the files may have.
-	maxResult = file.MaxAppend - 1<<20
+	// maxResult is how many bytes a line of the files may have: 59 MiB. It fits into a part with what is there before it.
+	maxResult = file.MaxAppend - segmentBytes - 1<<20
 )
 
 // BatchCollect writes what lines came to into the files of their batch, in parts of a size that can be read, and notes how far the batch is.
@@ -39,7 +39,7 @@ func (k *Intake) BatchCollect(ctx context.Context, in workflows.BatchCollectInpu
 	for {
 		b, err := k.Store.Batch(ctx, in.Organization, in.BatchID)
 		if err != nil || b.Done() >= in.Until {
-			return workflows.BatchCollectResult{Progress: b.Progress}, err
+			return workflows.BatchCollectResult{Progress: b.Progress}, finalOfFiles(err)
 		}
 		if b.Status.Ended() {
 			return workflows.BatchCollectResult{}, temporal.NewNonRetryableApplicationError(
@@ -55,9 +55,9 @@ func (k *Intake) BatchCollect(ctx context.Context, in workflows.BatchCollectInpu
 	}
 }
 
-// finalOfFiles makes an error final that no further attempt would change.
+// finalOfFiles makes an error final that no further attempt would change: the batch, or what there is of its files, is gone.
 func finalOfFiles(err error) error {
-	if errors.Is(err, file.ErrCorrupt) || errors.Is(err, file.ErrPart) {
+	if errors.Is(err, file.ErrCorrupt) || errors.Is(err, file.ErrPart) || errors.Is(err, store.ErrNotFound) {
 		return temporal.NewNonRetryableApplicationError(err.Error(), workflows.ErrTypeBatchFiles, err)
 	}
 	return err
@@ -73,7 +73,7 @@ type segment struct {
 // segment collects lines until there are enough of them for a part.
 func (k *Intake) segment(ctx context.Context, b *batch.Batch, in workflows.BatchCollectInput) (*segment, error) {
 	s := &segment{progress: b.Progress}
-	for s.bytes < segmentBytes && s.progress.Done() < in.Until {
+	for s.progress.Done() < in.Until {
 		next := s.progress.Done() + 1
 		lines, err := k.Files.Lines(ctx, in.Organization, in.File, next, min(in.Until-next+1, linesAtOnce))
 		if err != nil {
@@ -83,18 +83,18 @@ func (k *Intake) segment(ctx context.Context, b *batch.Batch, in workflows.Batch
 			return nil, errors.New("the file of the batch has fewer lines than it had")
 		}
 		for some := range slices.Chunk(lines, collectAtOnce) {
-			if err := k.collectLines(ctx, b, in, some, s); err != nil {
-				return nil, err
-			}
-			if s.bytes >= segmentBytes {
-				break
+			if err := k.collectLines(ctx, b, in, some, s); err != nil || s.full() {
+				return s, err
 			}
 		}
 	}
 	return s, nil
 }
 
-// collectLines adds what a few lines came to.
+// full reports whether there is enough for a part.
+func (s *segment) full() bool { return s.bytes >= segmentBytes }
+
+// collectLines adds what a few lines came to, as long as there is room.
 func (k *Intake) collectLines(ctx context.Context, b *batch.Batch, in workflows.BatchCollectInput, lines []file.Line, s *segment) error {
 	some := make([]collected, len(lines))
 	group, each := errgroup.WithContext(ctx)
@@ -107,8 +107,15 @@ func (k *Intake) collectLines(ctx context.Context, b *batch.Batch, in workflows.
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for _, c := range some {
+	for i, c := range some {
+		if s.full() {
+			return nil // the others are asked for again, with the next part
+		}
 		text, err := json.Marshal(c.Result)
+		if err == nil && len(text) > maxResult {
+			c.Result = batch.TooLarge(b.ID, lines[i].Number, c.CustomID, batch.ResponseID(b.ID, lines[i].Number), len(text))
+			text, err = json.Marshal(c.Result)
+		}
 		if err != nil {
 			return err
 		}
@@ -196,14 +203,10 @@ func (k *Intake) collectLine(ctx context.Context, b *batch.Batch, in workflows.B
 		return c, nil
 	}
 	status, body, err := k.lineBody(ctx, b, id, e)
-	switch {
-	case isLost(err):
+	if isLost(err) {
 		// This line alone. The log has what is missing; the file says that it is.
 		k.Logger.WarnContext(ctx, "what a line of a batch came to cannot be read", "batch", b.ID, "line", number, "response", id, "error", err)
 		status, body, err = k.lostLine(id)
-	case err == nil && len(body) > maxResult:
-		c.Result = batch.TooLarge(b.ID, number, customID, id, len(body))
-		return c, nil
 	}
 	c.Result = batch.Answered(b.ID, number, customID, status, body)
 	return c, err

@@ -146,7 +146,7 @@ func (k *Intake) BatchShare(ctx context.Context, in workflows.BatchShareInput) (
 	}
 	b, err := k.Store.Batch(ctx, in.Organization, in.BatchID)
 	if err != nil {
-		return workflows.BatchShareResult{}, err
+		return workflows.BatchShareResult{}, finalOfFiles(err)
 	}
 	share, err := k.share(ctx, in.Organization, in.BatchID, in.Places)
 	if err == nil && share < b.Concurrency {
@@ -187,13 +187,13 @@ func (k *Intake) BatchEnd(ctx context.Context, in workflows.BatchEndInput) error
 	}
 	if in.Status == batch.Completed {
 		if _, err := k.Store.MoveBatch(ctx, in.Organization, in.BatchID, batch.Finalizing); err != nil {
-			return err
+			return finalOfFiles(err)
 		}
 	}
 	defer beating(ctx)()
 	b, err := k.Store.Batch(ctx, in.Organization, in.BatchID)
 	if err != nil {
-		return err
+		return finalOfFiles(err)
 	}
 	if err := k.closeFiles(ctx, &b); err != nil {
 		return err
