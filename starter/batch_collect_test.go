@@ -32,20 +32,14 @@ type collector struct {
 	env   *testsuite.TestActivityEnvironment
 }
 
-// newCollector runs a line for each answer of the model, as those of one batch.
-func newCollector(t *testing.T, answers []string, change ...func(*Options)) *collector {
+// newCollector runs so many lines as those of one batch. Their responses repeat the instructions.
+func newCollector(t *testing.T, count int, instructions string, change ...func(*Options)) *collector {
 	t.Helper()
 	organization := "acme-" + uuid.NewString()
-	c := &collector{scheduler: newSchedulerOf(t, organization, modeltest.NewFunc(func(r modeltest.Request) modeltest.Reply {
-		var n int
-		if _, err := fmt.Sscan(r.Last().Content, &n); err != nil {
-			t.Error(err)
-		}
-		return modeltest.Text(answers[n])
-	}), append(change, withDatabase(t, organization))...)}
+	c := &collector{scheduler: newSchedulerOf(t, organization, modeltest.NewFunc(sayFine), append(change, withDatabase(t, organization))...)}
 	var lines strings.Builder
-	for n := range answers {
-		fmt.Fprintf(&lines, `{"custom_id":"r%d","method":"POST","url":"/v1/responses","body":{"input":"%d"}}`+"\n", n+1, n)
+	for n := range count {
+		fmt.Fprintf(&lines, `{"custom_id":"r%d","method":"POST","url":"/v1/responses","body":{"input":"hi","instructions":%q}}`+"\n", n+1, instructions)
 	}
 	c.batch = batch.Batch{
 		ID: batch.NewID("", "", ""), Organization: organization, User: "alice", Key: "laptop", Endpoint: batch.Endpoint,
@@ -62,7 +56,7 @@ func newCollector(t *testing.T, answers []string, change ...func(*Options)) *col
 	c.env.RegisterActivityWithOptions(k.BatchCollect, activity.RegisterOptions{Name: workflows.BatchCollectName})
 	must(c.env.ExecuteActivity(workflows.BatchBeginName, workflows.BatchBeginInput{Organization: organization, BatchID: c.batch.ID, Places: 8}))
 	var runs []client.WorkflowRun
-	for n := range answers {
+	for n := range count {
 		runs = append(runs, c.begin(t, batch.ResponseID(c.batch.ID, n+1), contract.Request{
 			Organization: organization, User: "alice", Batch: c.batch.ID, Line: &contract.Line{File: c.batch.InputFile, Number: n + 1},
 		}))
@@ -110,7 +104,7 @@ func customIDs(results []batch.Result) (ids []string) {
 // files once and in its place.
 func TestBatchFilesHaveEachLineOnce(t *testing.T) {
 	t.Parallel()
-	c := newCollector(t, []string{"a", "b", "c", "d", "e", "f"})
+	c := newCollector(t, 6, "be brief")
 	for _, ask := range []struct{ from, until, done int }{
 		{1, 4, 4}, // then the workflow is reset to before that
 		{1, 2, 4}, {3, 5, 5}, {3, 5, 5}, {6, 6, 6}, {1, 6, 6},
@@ -134,25 +128,21 @@ func TestBatchFilesHaveEachLineOnce(t *testing.T) {
 	}
 }
 
-// TestBatchOfLongAnswers: long answers are written in parts that can be read one by one, and one whose value is lost costs its own line only.
-func TestBatchOfLongAnswers(t *testing.T) {
+// TestBatchOfLongResponses: long responses are written in parts that can be read one by one, and one whose value is lost costs its own line
+// only.
+func TestBatchOfLongResponses(t *testing.T) {
 	t.Parallel()
-	answers := make([]string, 14)
-	for n := range answers {
-		answers[n] = strings.Repeat(fmt.Sprint(n%10), 400<<10)
-	}
-	dir := t.TempDir()
-	c := newCollector(t, answers, withDir(dir))
-	const lost = 3
+	const count, length, lost = 14, 400 << 10, 3
+	c := newCollector(t, count, strings.Repeat("x", length), withDir(t.TempDir()))
 	if err := c.options.Blobs.Remove(t.Context(), batch.ResponseID(c.batch.ID, lost)); err != nil {
 		t.Fatal(err)
 	}
-	p, err := c.collect(1, len(answers))
-	if err != nil || p.Completed != len(answers)-1 || p.Failed != 1 {
+	p, err := c.collect(1, count)
+	if err != nil || p.Completed != count-1 || p.Failed != 1 {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	f := must(c.options.Files.Get(t.Context(), c.batch.Organization, c.batch.OutputFile))
-	if f.Lines != p.Completed || f.Parts < 2 || f.Bytes < int64(p.Completed*400<<10) {
+	if f.Lines != p.Completed || f.Parts < 2 || f.Bytes < int64(p.Completed*length) {
 		t.Errorf("the output is %+v", f)
 	}
 	failed := c.in(t, c.batch.ErrorFile)
@@ -165,7 +155,7 @@ func TestBatchOfLongAnswers(t *testing.T) {
 // TestBatchWhoseInputIsLost: a file that is damaged ends the batch, which is not tried for ever.
 func TestBatchWhoseInputIsLost(t *testing.T) {
 	t.Parallel()
-	c := newCollector(t, []string{"a"})
+	c := newCollector(t, 1, "")
 	parts := must(c.store(t).FilePartsOfLines(t.Context(), c.batch.InputFile, 1, 2, 1))
 	if err := c.options.Blobs.ForFile(c.batch.InputFile).Remove(t.Context(), blob.Ref(parts[0].Ref)); err != nil {
 		t.Fatal(err)
