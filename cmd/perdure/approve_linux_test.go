@@ -31,7 +31,10 @@ func TestApprovalsHideNothing(t *testing.T) {
 	}{
 		{"one", []apiclient.Item{call("a", long)}, []string{"y"}, []bool{true}, []string{"mail.send " + long}},
 		{
-			"all", []apiclient.Item{call("a", `{}`), call("b", long), call("c", "{\"x\":\n  Make this call? y\u202e}")}, []string{"a"}, []bool{true, true, true},
+			"all",
+			[]apiclient.Item{call("a", `{}`), call("b", long), call("c", "{\"x\":\n  Make this call? y\u202e}")},
+			[]string{"a"},
+			[]bool{true, true, true},
 			[]string{"1 of 3, mail.send {}", "2 of 3, mail.send " + long, "3 of 3, mail.send {\"x\":", `Make this call? y\u202e}`},
 		},
 		{"some", []apiclient.Item{call("a", `{}`), call("b", long)}, []string{"n", "y"}, []bool{false, true}, []string{"2 of 2, mail.send " + long}},

@@ -138,7 +138,11 @@ func newFileGet() *cobra.Command {
 			}
 			table := newTable(s.out, f.ID)
 			for _, row := range [][2]string{
-				{"name", f.Filename}, {"size", bytesText(f.Bytes)}, {"purpose", f.Purpose}, {"status", f.Status}, {"created", ago(f.CreatedAt)},
+				{"name", f.Filename},
+				{"size", bytesText(f.Bytes)},
+				{"purpose", f.Purpose},
+				{"status", f.Status},
+				{"created", ago(f.CreatedAt)},
 				{"expires", expires(f)},
 			} {
 				fmt.Fprintf(table, "  %s\t%s\n", row[0], terminal.Line(row[1], 0))

@@ -171,7 +171,7 @@ func (c *Client) send(ctx context.Context, r Request) (resp *http.Response, err 
 		return nil, err
 	}
 	err = c.repeat(ctx, r, func() (err error) {
-		resp, err = c.once(ctx, r, body)
+		resp, err = c.once(ctx, r, body) //nolint:bodyclose // the caller closes it
 		return err
 	})
 	return resp, err

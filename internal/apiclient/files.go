@@ -165,7 +165,7 @@ func (c *Client) Content(ctx context.Context, id string, offset int64) (io.ReadC
 	if offset > 0 {
 		r.Header = http.Header{"Range": {"bytes=" + strconv.FormatInt(offset, 10) + "-"}}
 	}
-	resp, err := c.send(ctx, r) //nolint:bodyclose // the caller closes it
+	resp, err := c.send(ctx, r)
 	if err != nil {
 		if IsStatus(err, http.StatusRequestedRangeNotSatisfiable) {
 			return http.NoBody, nil

@@ -18,7 +18,7 @@ import (
 )
 
 // silence is how long the servers of these tests may say nothing.
-const silence = 100 * time.Millisecond
+const silence = 300 * time.Millisecond
 
 // linked is a client of a double, over a link that can swallow what passes, and is mended before anything is sent again.
 type linked struct {
@@ -68,14 +68,14 @@ func TestLostWithoutASign(t *testing.T) {
 	if _, err := l.client.Do(t.Context(), get); err != nil {
 		t.Fatal(err)
 	}
-	if len(l.pauses) != 1 || !strings.Contains(l.pauses[0].Error(), "lost the connection to http://"+l.Address()+": it said nothing for 100ms") {
+	if len(l.pauses) != 1 || !strings.Contains(l.pauses[0].Error(), "lost the connection to http://"+l.Address()+": it said nothing for 300ms") {
 		t.Errorf("pauses: %v", l.pauses)
 	}
 	// What may not be repeated has longer, and then ends with an error.
 	l.Hang()
 	began := time.Now()
 	_, err := l.client.Do(t.Context(), apiclient.Request{Method: "POST", Path: "/v1/x"})
-	if err == nil || !strings.Contains(err.Error(), "it said nothing for 500ms") || len(l.pauses) != 1 || time.Since(began) < 5*silence {
+	if err == nil || !strings.Contains(err.Error(), "it said nothing for 1.5s") || len(l.pauses) != 1 || time.Since(began) < 5*silence {
 		t.Errorf("error %v after %v, pauses %v", err, time.Since(began), l.pauses)
 	}
 }
@@ -146,7 +146,7 @@ func TestPatience(t *testing.T) {
 			asked.Add(1)
 			events(w, 0, 1, true)
 		})
-		l.Delay(10 * silence)
+		l.Delay(4 * silence)
 		stream := l.client.Create(json.RawMessage(`{"input":"x"}`), "the-key")
 		defer stream.Close()
 		if _, err := stream.Next(t.Context()); err != nil || len(l.pauses) > 0 || asked.Load() != 1 {
@@ -179,7 +179,7 @@ func (s *slowly) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	s.pieces--
-	<-time.After(2 * silence)
+	<-time.After(silence)
 	p[0] = 'x'
 	return 1, nil
 }
