@@ -51,6 +51,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 			"Temporal unavailable", func() error { return serviceerror.NewUnavailable("secret address") },
 			http.StatusServiceUnavailable, responses.ErrUnavailable, "2", "",
 		},
+		{"busy", func() error { return busy("no") }, http.StatusServiceUnavailable, responses.ErrUnavailable, "1", ""},
 		{
 			"Temporal slow", func() error { return serviceerror.NewDeadlineExceeded("secret address") },
 			http.StatusServiceUnavailable, responses.ErrUnavailable, "2", "",
@@ -81,6 +82,10 @@ func TestErrorsOnTheWire(t *testing.T) {
 			}
 			if retry := got.header.Get("Retry-After"); retry != tt.retry {
 				t.Errorf("Retry-After %q, want %q", retry, tt.retry)
+			}
+			// Of all others, what was asked for may have been done.
+			if again := got.header.Get("X-Should-Retry") == "true"; again != (tt.name == "busy") {
+				t.Errorf("X-Should-Retry is %q", got.header.Get("X-Should-Retry"))
 			}
 			if strings.Contains(got.body, "secret") {
 				t.Errorf("the client sees %s", got.body)
