@@ -8,6 +8,7 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"perdure/internal/responses"
@@ -123,9 +124,7 @@ func (k *Intake) progress(ctx context.Context, e *envelope) (*workflows.Outcome,
 	if e.status == responses.ResponseQueued {
 		return queued, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	answer, err := k.Temporal.QueryWorkflow(ctx, e.response.ID, "", workflows.ProgressName)
+	answer, err := k.ask(ctx, e.response.ID)
 	if err != nil {
 		k.Logger.WarnContext(ctx, "run could not be asked for its progress", "response", e.response.ID, "error", err)
 		return queued, nil
@@ -133,6 +132,20 @@ func (k *Intake) progress(ctx context.Context, e *envelope) (*workflows.Outcome,
 	var out workflows.Outcome
 	err = answer.Get(&out)
 	return &out, err
+}
+
+// ask asks a run under way for its progress.
+func (k *Intake) ask(ctx context.Context, id string) (converter.EncodedValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	return k.Temporal.QueryWorkflow(ctx, id, "", workflows.ProgressName)
+}
+
+// discovered reports whether discovery is over in a run under way, as far as the run can be asked.
+func (k *Intake) discovered(ctx context.Context, id string) bool {
+	var out workflows.Outcome
+	answer, err := k.ask(ctx, id)
+	return err == nil && answer.Get(&out) == nil && out.Discovered
 }
 
 // complete returns the response with what its run came to.

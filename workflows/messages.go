@@ -145,6 +145,8 @@ type Outcome struct {
 	CompletedAt time.Time           `json:"completed_at"`
 	// Throttled is how many times a provider refused a turn because there were too many.
 	Throttled int `json:"throttled,omitempty"`
+	// Discovered is set in the answer to the query [ProgressName] once the run cannot fail at discovery any more.
+	Discovered bool `json:"discovered,omitempty"`
 	// PendingCalls are the call IDs of function calls that the client has to answer, and PendingApprovals the IDs of approval requests.
 	PendingCalls     []string `json:"pending_calls,omitempty"`
 	PendingApprovals []string `json:"pending_approvals,omitempty"`
