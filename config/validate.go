@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"perdure/internal/blob"
+	"perdure/internal/responses"
 )
 
 var (
@@ -60,6 +63,9 @@ func (h HTTP) validate(v *validation) {
 	}
 	v.positive("http.shutdown_grace", h.ShutdownGrace)
 	v.atLeast("http.max_body", int64(h.MaxBody), 1)
+	if h.MaxBody > blob.MaxBytes {
+		v.report("http.max_body", "must be at most %v: larger values cannot be stored", Bytes(blob.MaxBytes))
+	}
 	v.positive("http.read_header_timeout", h.ReadHeaderTimeout)
 	h.validateAdmission(v)
 }
@@ -224,6 +230,9 @@ func (l Limits) validate(v *validation) {
 	}
 	l.validateAdmission(v)
 	l.History.validate(v)
+	if l.MaxStepsCap > responses.MaxSteps {
+		v.report("limits.max_steps_cap", "must be at most %d: no request can name more", responses.MaxSteps)
+	}
 	if l.MaxSteps > l.MaxStepsCap {
 		v.report("limits.max_steps", "is more than limits.max_steps_cap (%d): raise the cap or lower it", l.MaxStepsCap)
 	}

@@ -77,6 +77,11 @@ func TestValidate(t *testing.T) {
 		"any free port":         {func(c *Config) { c.HTTP.Address = "127.0.0.1:0" }, nil},
 		"port too large":        {func(c *Config) { c.HTTP.Address = ":65536" }, []string{"http.address"}},
 		"http durations, sizes": {func(c *Config) { c.HTTP = HTTP{Address: ":1", MaxBody: -1} }, []string{"http.shutdown_grace: must be longer", "http.max_body: must be at least 1", "http.read_header_timeout: must be longer", "http.concurrent_starts: must be at least 2"}},
+		"body of any size":      {func(c *Config) { c.HTTP.MaxBody, c.HTTP.BodyMemory = 81*MiB, 512*MiB }, []string{"http.max_body: must be at most 80MiB"}},
+		"largest body": {func(c *Config) {
+			c.HTTP.MaxBody, c.HTTP.BodyMemory = 80*MiB, 512*MiB
+		}, nil},
+		"more steps than any":   {func(c *Config) { c.Limits.MaxStepsCap = 101 }, []string{"limits.max_steps_cap: must be at most 100"}},
 		"no time to connect":    {func(c *Config) { c.Network.ConnectTimeout = 0 }, []string{"network.connect_timeout: must be longer than 0"}},
 		"no proxy":              {proxy(func(p *Proxy) { *p = Proxy{Resolve: "here"} }), nil},
 		"proxy's URL":           {proxy(func(p *Proxy) { p.URL = "socks5://a" }), []string{"network.proxy: the URL must be http://host:port"}},
