@@ -48,6 +48,9 @@ func (c Config) Validate() error {
 	c.MCP.validate(v)
 	c.validateWebhooks(v)
 	c.Limits.validate(v)
+	if c.Limits.ConversationBytes < c.HTTP.MaxBody {
+		v.report("limits.conversation_bytes", "must be at least http.max_body (%v): a conversation begins with what one request brings", c.HTTP.MaxBody)
+	}
 	c.Worker.validate(v)
 	c.Client.validate(v)
 	if c.Log.Format != "text" && c.Log.Format != "json" {

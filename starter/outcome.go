@@ -12,7 +12,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"perdure/internal/responses"
-	"perdure/internal/transcript"
 	"perdure/workflows"
 )
 
@@ -148,9 +147,10 @@ func (k *Intake) discovered(ctx context.Context, id string) bool {
 	return err == nil && answer.Get(&out) == nil && out.Discovered
 }
 
-// complete returns the response with what its run came to.
-func (k *Intake) complete(ctx context.Context, begun *responses.Response, out *workflows.Outcome) (*responses.Response, error) {
-	output, err := transcript.Load(ctx, k.Blobs.For(begun.ID), out.Conversation, out.OutputFrom)
+// complete returns the response with what its run came to. Its output counts as memory, which is nil for an answer that cannot be refused
+// any more.
+func (k *Intake) complete(ctx context.Context, begun *responses.Response, out *workflows.Outcome, memory *metered) (*responses.Response, error) {
+	output, err := k.items(ctx, begun.ID, out.Conversation, out.OutputFrom, memory)
 	if err != nil {
 		return nil, err
 	}
@@ -176,12 +176,12 @@ func (k *Intake) complete(ctx context.Context, begun *responses.Response, out *w
 }
 
 // load returns a response as it is now.
-func (k *Intake) load(ctx context.Context, e *envelope) (*responses.Response, error) {
+func (k *Intake) load(ctx context.Context, e *envelope, memory *metered) (*responses.Response, error) {
 	out, err := k.outcome(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	return k.complete(ctx, e.response, out)
+	return k.complete(ctx, e.response, out, memory)
 }
 
 // outcome is what a run came to, or has come to so far.

@@ -188,11 +188,11 @@ func (k *socket) decode(who identity.Principal, data []byte) (*responses.Request
 // run starts a run and sends its events. It returns the response's ID, or none if the run has failed. Memory is that of the request,
 // which is needed no longer when the run has begun.
 func (k *socket) run(ctx context.Context, who identity.Principal, req *responses.Request, memory *metered) (string, error) {
-	b, err := k.s.admit(ctx, who, req, call{dialect: k.s.dialect(k.r), request: requestID(k.w), live: k.live.ids()})
+	b, err := k.s.admit(ctx, who, req, call{dialect: k.s.dialect(k.r), request: requestID(k.w), live: k.live.ids(), memory: memory})
 	if err != nil {
 		return "", err
 	}
-	memory.keep(b.size)
+	memory.keep(int64(b.size))
 	out := &socketSink{k: k}
 	f := &feed{s: k.s, run: b.run, response: b.response, dialect: k.s.dialect(k.r), after: -1, hold: true, sink: out}
 	err = f.follow(ctx)

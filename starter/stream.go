@@ -144,7 +144,7 @@ func (f *feed) relay(ctx context.Context) error {
 		return last.shown
 	}
 	f.hold = false
-	final, err := f.s.complete(ctx, f.response, last.outcome)
+	final, err := f.s.complete(ctx, f.response, last.outcome, nil)
 	if err != nil {
 		return err
 	}

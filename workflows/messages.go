@@ -127,6 +127,8 @@ type Limits struct {
 	// longer by the steps of one turn.
 	HistoryEvents int `json:"history_events,omitempty"`
 	HistoryBytes  int `json:"history_bytes,omitempty"`
+	// ConversationBytes is how large the conversation may get by what tools answer; 0 is no limit, as for runs that began before there was one.
+	ConversationBytes int64 `json:"conversation_bytes,omitempty"`
 }
 
 // Outcome is what a run came to. [contract.Outcome] is the part of it that other programs can use.
