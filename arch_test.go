@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 	"internal/mcpclient":  {"internal/cfaccess", "internal/egress", "internal/oauth", "internal/secret"},
 	"internal/oauth":      {"internal/cfaccess", "internal/egress", "internal/secret"},
 	"internal/webhook":    {"internal/egress", "internal/secret"},
-	"config":              {"internal/egress", "internal/secret", "internal/webhook"},
+	"config":              {"internal/blob", "internal/egress", "internal/responses", "internal/secret", "internal/webhook"},
 
 	"internal/admission": {},
 	"internal/apiclient": {"internal/responses", "internal/secret"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -35,6 +36,8 @@ type MCPCallInput struct {
 	Attempts int32 `json:"attempts"`
 	// Lost is how many answers may be lost of calls that the server has taken; 0 is as many as there are attempts.
 	Lost int32 `json:"lost,omitempty"`
+	// Room is how many bytes of output the conversation has room for; 0 is no limit.
+	Room int64 `json:"room,omitempty"`
 	// Abandoned is set when the step has failed for good: it then makes no call and only reports that.
 	Abandoned bool `json:"abandoned,omitempty"`
 }
@@ -51,7 +54,9 @@ const (
 		"server, or the worker that made the call, was lost before an answer came. Check before you repeat it."
 	argumentsNotObject = "the arguments are not a JSON object"
 	toolWithdrawn      = "not called: the connector of this server does not allow this tool any more"
-	endpointLost       = "not called: the address and credentials of this server can no longer be opened; an operator must look at the worker's keyset"
+	noRoom             = "the call was made and answered, but its output of %d bytes is left out: the conversation has room for %d bytes of it. " +
+		"Ask for less at a time."
+	endpointLost = "not called: the address and credentials of this server can no longer be opened; an operator must look at the worker's keyset"
 )
 
 // MCPCall calls a tool and returns the mcp_call item, whatever comes of the call: a failure is for the model to read. An error
@@ -114,6 +119,8 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 	switch {
 	case err != nil:
 		return a.unanswered(ctx, in, call, beat, server.explain(ctx, err))
+	case in.Room > 0 && int64(len(result.Output)) > in.Room:
+		return a.callFailed(ctx, in, call, fmt.Sprintf(noRoom, len(result.Output), in.Room))
 	case !result.IsError:
 		call.Output = result.Output
 		return a.packCall(ctx, in, call)

@@ -25,12 +25,12 @@ type approvedCall struct {
 
 // approvalAnswers reads the answers of the input to approval requests, which stand in the input or in the conversation before it.
 // A request that was answered before is refused here where the conversation shows it, and by the run where it does not.
-func (k *Intake) approvalAnswers(ctx context.Context, req *responses.Request, b before) (answers, error) {
+func (k *Intake) approvalAnswers(ctx context.Context, req *responses.Request, b before, memory *metered) (answers, error) {
 	var out answers
 	if !slices.ContainsFunc(req.Input, isApproval) {
 		return out, nil
 	}
-	earlier, err := k.itemsBefore(ctx, b)
+	earlier, err := k.itemsBefore(ctx, b, memory)
 	if err != nil {
 		return out, err
 	}

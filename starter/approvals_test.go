@@ -53,7 +53,7 @@ func TestWhatIsKnownOfAnApprovedTool(t *testing.T) {
 			var b before
 			b.transcript.Append(must(transcript.Pack(t.Context(), s.Blobs.For("resp_1"), tt.before...))...)
 			var err error
-			if b.answers, err = s.approvalAnswers(t.Context(), req, b); err != nil {
+			if b.answers, err = s.approvalAnswers(t.Context(), req, b, nil); err != nil {
 				t.Fatal(err)
 			}
 			var listed []string

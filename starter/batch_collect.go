@@ -247,7 +247,7 @@ func (k *Intake) lineBody(ctx context.Context, b *batch.Batch, id string, e end)
 		body, err := notAnswered(e.outcome).MarshalWire(k.ownDialect())
 		return max(status, http.StatusBadGateway), body, err
 	}
-	response, err := k.complete(ctx, begun, e.outcome)
+	response, err := k.complete(ctx, begun, e.outcome, nil)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -25,6 +25,11 @@ func wireError(err error) *responses.Error {
 		return shown
 	case errors.As(err, &tooLarge):
 		return tooLargeError(tooLarge.Limit)
+	case errors.Is(err, blob.ErrTooLarge):
+		return &responses.Error{
+			Status: http.StatusRequestEntityTooLarge, Type: responses.ErrPayloadTooLarge,
+			Message: "a part of the request is larger than " + bytesInWords(blob.MaxBytes) + " as it is stored; send less",
+		}
 	case temporalAway(err):
 		return unavailable("the workflow service cannot be reached; try again")
 	case errors.Is(err, store.ErrUnavailable):

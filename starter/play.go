@@ -31,9 +31,11 @@ func (s *Starter) StartRun(w http.ResponseWriter, r *http.Request, who identity.
 	if err != nil {
 		return nil, err
 	}
+	memory := s.memory(who)
+	defer memory.done()
 	sum := sha256.Sum256(body)
 	b, err := s.admit(r.Context(), who, req, call{
-		body: body, dialect: s.pageDialect(), request: requestID(w), key: "page " + nonce + " " + hex.EncodeToString(sum[:]),
+		body: body, memory: memory, dialect: s.pageDialect(), request: requestID(w), key: "page " + nonce + " " + hex.EncodeToString(sum[:]),
 		// A page holds its conversation as a WebSocket does: it may go on with what is not stored.
 		live: map[string]bool{req.PreviousResponseID: true},
 	})
@@ -89,11 +91,13 @@ func (s *Starter) AskedRun(ctx context.Context, who identity.Principal, id strin
 	if err != nil {
 		return nil, nil, err
 	}
-	response, err := s.load(ctx, e)
+	memory := s.memory(who)
+	defer memory.done()
+	response, err := s.load(ctx, e, memory)
 	if err != nil {
 		return nil, nil, err
 	}
-	input, err := s.inputItems(ctx, id)
+	input, err := s.inputItems(ctx, id, memory)
 	return response, input, err
 }
 

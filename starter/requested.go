@@ -72,7 +72,9 @@ func (k *Intake) take(ctx context.Context, in workflows.AcceptInput) (workflows.
 		return out, err
 	}
 	dialect := k.ownDialect()
-	before, err := k.before(ctx, who, req, call{dialect: dialect})
+	memory := k.memory(who)
+	defer memory.done()
+	before, err := k.before(ctx, who, req, call{dialect: dialect, memory: memory})
 	if err != nil {
 		return out, err
 	}
@@ -218,7 +220,7 @@ func (k *Intake) Render(ctx context.Context, in workflows.RenderInput) (workflow
 	if err != nil {
 		return workflows.RenderResult{}, err
 	}
-	response, err := k.complete(ctx, e.response, &in.Outcome)
+	response, err := k.complete(ctx, e.response, &in.Outcome, nil)
 	if err != nil {
 		return workflows.RenderResult{}, err
 	}

@@ -71,6 +71,9 @@ func (k *Intake) runInput(ctx context.Context, who identity.Principal, responseI
 	if err != nil {
 		return in, err
 	}
+	if err := b.checkSize(req, transcript.Bytes(items)); err != nil {
+		return in, err
+	}
 	if in.Input, err = k.takeOver(ctx, store, b, req); err != nil {
 		return in, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 
+	"perdure/internal/blob"
 	"perdure/internal/logtest"
 	"perdure/internal/responses"
 	"perdure/internal/temporaldev/temporaldevtest"
@@ -45,6 +46,10 @@ func TestErrorsOnTheWire(t *testing.T) {
 		{"panic", func() error { panic("secret trouble") }, http.StatusInternalServerError, responses.ErrInternal, "", "secret trouble"},
 		{
 			"body too large", func() error { return &http.MaxBytesError{Limit: 32 << 20} },
+			http.StatusRequestEntityTooLarge, responses.ErrPayloadTooLarge, "", "",
+		},
+		{
+			"too large to be stored", func() error { return fmt.Errorf("pack: %w", blob.ErrTooLarge) },
 			http.StatusRequestEntityTooLarge, responses.ErrPayloadTooLarge, "", "",
 		},
 		{

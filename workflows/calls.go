@@ -14,7 +14,7 @@ func (r *run) call(ctx workflow.Context, calls []activities.ToolCall) error {
 		return nil
 	}
 	r.tell(ctx, callsInWords(calls))
-	slots := r.newSlots(ctx)
+	slots, room := r.newSlots(ctx), r.room(len(calls))
 	items := make([]blob.Value, len(calls))
 	errs := make([]error, len(calls))
 	first := r.outputLen()
@@ -46,6 +46,7 @@ func (r *run) call(ctx workflow.Context, calls []activities.ToolCall) error {
 				Arguments:        call.Arguments,
 				Repeatable:       r.retry[call.Server].Repeatable(call.Tool, call.Repeatable),
 				ThoughtSignature: call.ThoughtSignature,
+				Room:             room,
 
 				ApprovalRequestID: call.ApprovalRequestID,
 			})
@@ -81,6 +82,19 @@ func (r *run) mcpCall(ctx workflow.Context, input activities.MCPCallInput) (blob
 	err = workflow.ExecuteActivity(
 		workflow.WithActivityOptions(ctx, abandonOptions(summary+" · abandoned")), activities.MCPCallName, input).Get(ctx, &result)
 	return result.Item, err
+}
+
+// leastRoom is how many bytes the output of a call may have in any case, so that a tool can say in short what there is to say.
+const leastRoom = 1 << 10
+
+// room is how many bytes the output of each of so many calls may have, so that the conversation does not get too large by all of them; 0
+// is no limit.
+func (r *run) room(calls int) int64 {
+	most := r.in.Limits.ConversationBytes
+	if most == 0 {
+		return 0
+	}
+	return max((most-r.transcript.Bytes)/int64(calls), leastRoom)
 }
 
 // slots bounds how many calls run at once, in the whole run and for each server.

@@ -73,4 +73,5 @@ func (r *run) resume(c *Carried) {
 	}
 	r.transcript, r.model, r.turn, r.tries, r.steps = c.Conversation, c.Model, c.Turn, c.Tries, c.Steps
 	r.nextItem, r.calls, r.usage, r.throttled = c.NextItem, c.Calls, c.Usage, c.Throttled
+	r.discovered = true
 }

@@ -127,6 +127,8 @@ type Limits struct {
 	// longer by the steps of one turn.
 	HistoryEvents int `json:"history_events,omitempty"`
 	HistoryBytes  int `json:"history_bytes,omitempty"`
+	// ConversationBytes is how large the conversation may get by what tools answer; 0 is no limit, as for runs that began before there was one.
+	ConversationBytes int64 `json:"conversation_bytes,omitempty"`
 }
 
 // Outcome is what a run came to. [contract.Outcome] is the part of it that other programs can use.
@@ -145,6 +147,8 @@ type Outcome struct {
 	CompletedAt time.Time           `json:"completed_at"`
 	// Throttled is how many times a provider refused a turn because there were too many.
 	Throttled int `json:"throttled,omitempty"`
+	// Discovered is set in the answer to the query [ProgressName] once the run cannot fail at discovery any more.
+	Discovered bool `json:"discovered,omitempty"`
 	// PendingCalls are the call IDs of function calls that the client has to answer, and PendingApprovals the IDs of approval requests.
 	PendingCalls     []string `json:"pending_calls,omitempty"`
 	PendingApprovals []string `json:"pending_approvals,omitempty"`

@@ -50,7 +50,12 @@ func (r *run) counts() string {
 
 // announce answers the query [ProgressName] from now on, and says of a run that was queued that it has begun.
 func (r *run) announce(ctx workflow.Context) error {
-	if err := workflow.SetQueryHandler(ctx, ProgressName, func() (Outcome, error) { return r.outcome(), nil }); err != nil {
+	err := workflow.SetQueryHandler(ctx, ProgressName, func() (Outcome, error) {
+		out := r.outcome()
+		out.Discovered = r.discovered
+		return out, nil
+	})
+	if err != nil {
 		return err
 	}
 	if r.requested || !r.in.Background || r.in.Carried != nil {

@@ -52,6 +52,7 @@ type run struct {
 	status     string
 	reason     string
 	requested  bool // this execution began with a request
+	discovered bool // the servers' tools are listed
 
 	// What the client has to answer before the conversation can go on.
 	pendingCalls     []string
@@ -106,6 +107,7 @@ func (r *run) prepare(ctx workflow.Context) error {
 	if err := r.discover(ctx); err != nil {
 		return err
 	}
+	r.discovered = true
 	return r.callApproved(ctx)
 }
 

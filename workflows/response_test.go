@@ -303,3 +303,33 @@ func TestCancelledRunKeepsItsOutput(t *testing.T) {
 		t.Errorf("outcome %+v", out)
 	}
 }
+
+// Whoever asks a run hears when it cannot fail at discovery any more.
+func TestProgressTellsOfDiscovery(t *testing.T) {
+	t.Parallel()
+	s := &script{t: t}
+	env := s.environment()
+	env.OnActivity(activities.DiscoverName, anyArgument, anyArgument).Return(activities.DiscoverResult{Item: value("tools"), Tools: 1}, nil).After(2 * time.Second)
+	env.OnActivity(activities.ModelTurnName, anyArgument, anyArgument).Return(says("answer").result, nil).After(2 * time.Second)
+	var got []bool
+	for _, at := range []time.Duration{time.Second, 3 * time.Second} {
+		env.RegisterDelayedCallback(func() {
+			answer, err := env.QueryWorkflow(ProgressName)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var out Outcome
+			if err := answer.Get(&out); err != nil {
+				t.Error(err)
+			}
+			got = append(got, out.Discovered)
+		}, at)
+	}
+	if _, err := s.runIn(env, input("a")); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]bool{false, true}, got); diff != "" {
+		t.Errorf("before and after the servers were listed (-want +got):\n%s", diff)
+	}
+}
