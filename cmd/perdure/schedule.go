@@ -31,7 +31,7 @@ command is not needed for it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newScheduleCreate(), newScheduleList(), newScheduleGet())
+	cmd.AddCommand(newScheduleCreate(), newScheduleList(), newScheduleGet(), newScheduleUpdate())
 	for _, a := range []struct{ name, short, did string }{
 		{"pause", "Start nothing until the schedules are resumed", "is paused"},
 		{"resume", "Let paused schedules go on; what was missed meanwhile is not made up for", "goes on"},
@@ -52,6 +52,7 @@ type schedule struct {
 	Cron       []string          `json:"cron"`
 	TimeZone   string            `json:"time_zone"`
 	Interval   *int64            `json:"interval"`
+	Offset     *int64            `json:"offset"`
 	Overlap    string            `json:"overlap"`
 	EndsAt     *int64            `json:"ends_at"`
 	Paused     bool              `json:"paused"`
@@ -85,7 +86,11 @@ func (s schedule) when() string {
 		times[len(times)-1] += " " + s.TimeZone
 	}
 	if s.Interval != nil {
-		times = append(times, "every "+(time.Duration(*s.Interval)*time.Second).String())
+		every := "every " + (time.Duration(*s.Interval) * time.Second).String()
+		if s.Offset != nil {
+			every += " and " + (time.Duration(*s.Offset) * time.Second).String()
+		}
+		times = append(times, every)
 	}
 	return strings.Join(times, ", ")
 }
@@ -115,7 +120,7 @@ func newScheduleList() *cobra.Command {
 				if len(one.RecentRuns) > 0 {
 					last = ago(one.RecentRuns[0].StartedAt)
 				}
-				return strings.Join([]string{one.ID, orDash(one.Name), one.when(), one.next(), last, one.User}, "\t")
+				return strings.Join([]string{one.ID, terminal.Line(orDash(one.Name), 0), one.when(), one.next(), last, one.User}, "\t")
 			})
 		}),
 	}
