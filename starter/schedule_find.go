@@ -15,7 +15,6 @@ import (
 
 	"perdure/internal/identity"
 	"perdure/internal/responses"
-	"perdure/internal/secret"
 	"perdure/workflows"
 )
 
@@ -55,13 +54,12 @@ func (s *Starter) schedule(ctx context.Context, who identity.Principal, id strin
 		argument, _ = action.Args[0].(*commonpb.Payload)
 	}
 	content, err := readSchedule(s.Payloads, d.Memo, argument)
-	if errors.Is(err, secret.ErrOpen) {
-		// It can still be paused and deleted, by an admin at least.
+	if err != nil {
+		// It can still be paused and deleted, by an admin at least, and lists have the others.
 		s.Logger.WarnContext(ctx, "a schedule cannot be read", "schedule", id, "error", err)
-		err = nil
 	}
 	user, _ := d.TypedSearchAttributes.GetKeyword(workflows.User)
-	return &foundSchedule{id: id, user: user, scheduleContent: content, description: d}, err
+	return &foundSchedule{id: id, user: user, scheduleContent: content, description: d}, nil
 }
 
 // readSchedule decodes what a schedule has. What can be read is returned also beside an error.

@@ -84,5 +84,8 @@ func (c *scheduleChange) needsReseal(sealer *secret.Sealer) bool {
 	old := func(p *commonpb.Payload) bool {
 		return payload.Encrypted(p) && sealer.NeedsReseal(secret.Sealed(p.GetData()))
 	}
+	if c.argument() == nil {
+		return false // it is none that we have made
+	}
 	return old(c.argument()) || old(c.described.GetMemo().GetFields()[memoSchedule]) && !memoOutdated(c.described.GetSearchAttributes())
 }

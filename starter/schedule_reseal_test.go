@@ -115,3 +115,22 @@ func TestResealSchedules(t *testing.T) {
 	}
 	s.ask(t, apiKey, http.MethodDelete, path, "").want(t, http.StatusOK)
 }
+
+// TestUnreadableSchedule: a schedule whose key is lost can be paused, resumed and deleted, and is not written over by what cannot be read.
+func TestUnreadableSchedule(t *testing.T) {
+	t.Parallel()
+	lost := must(secret.ParseKeyset(must(secret.GenerateKeyset())))
+	s := newScheduler(t, modeltest.New())
+	made := s.made(t, hourly)
+	path := "/" + made.ID
+	change := must(describeSchedule(t.Context(), s.temporal.WorkflowService(), s.options.Namespace, s.options.Payloads, made.ID))
+	change.setArgument(must(scheduleArgument(payload.NewDataConverter(payload.NewCodec(lost, true)), change.content.input, change.content.record)))
+	if err := change.send(t.Context(), s.temporal.WorkflowService(), s.options.Namespace, made.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.ask(t, apiKey, http.MethodPatch, path, `{"name":"another"}`).want(t, http.StatusConflict, "cannot be read")
+	s.ask(t, apiKey, http.MethodPost, path+"/pause", "").want(t, http.StatusOK, `"paused":true`, `"note":"for ann"`)
+	s.ask(t, apiKey, http.MethodPost, path+"/resume", "").want(t, http.StatusOK, `"paused":false`)
+	s.ask(t, apiKey, http.MethodGet, "", "").want(t, http.StatusOK)
+	s.ask(t, apiKey, http.MethodDelete, path, "").want(t, http.StatusOK)
+}

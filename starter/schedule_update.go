@@ -45,8 +45,8 @@ func (s *Starter) updateSchedule(w http.ResponseWriter, r *http.Request, who ide
 	}
 	revision := uuid.NewString()
 	found, err = s.changeSchedule(ctx, who, found.id, func(c *scheduleChange) error {
-		if c.unreadable != nil {
-			return conflict("the schedule was encrypted with a key that this server does not have, so that it can only be paused, resumed and deleted")
+		if c.unreadable != nil || c.content.input.Request == nil && c.content.input.Batch == nil {
+			return conflict("the schedule cannot be read, such as for a key that this server does not have, and can only be paused, resumed and deleted")
 		}
 		given, err := c.given().changedBy(body)
 		if err != nil {
