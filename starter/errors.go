@@ -53,6 +53,8 @@ func fileError(err error) *responses.Error {
 		return responses.Invalid(fieldFile, "%s", lines)
 	case errors.As(err, &field):
 		return responses.Invalid(field.Name, "%s", field.Message)
+	case errors.As(err, &held) && strings.HasPrefix(held.Holder, schedulePrefix):
+		return conflict("the file is needed by " + held.Holder + ": give that schedule another file, or delete it")
 	case errors.As(err, &held):
 		return conflict("the file is needed by " + held.Holder + ": wait until that has ended, or cancel it")
 	default:

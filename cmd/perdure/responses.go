@@ -105,7 +105,8 @@ func listObjects[T any](s *session, path string, query url.Values, limit int, he
 		if err != nil {
 			return errors.Join(table.Flush(), err)
 		}
-		fmt.Fprintln(table, terminal.Clean(row(object)))
+		// One object is one row, whatever it is called.
+		fmt.Fprintln(table, strings.ReplaceAll(terminal.Clean(row(object)), "\n", " "))
 	}
 	return table.Flush()
 }

@@ -29,7 +29,7 @@ command is not needed for it.`,
 		Example: "  perdure schedule create \"Summarize yesterday's tickets\" --cron \"0 7 * * 1-5\" --time-zone Europe/Berlin --connector tickets\n" +
 			"  perdure schedule list\n  perdure schedule pause sched_… --note holidays",
 	}
-	group(cmd, newScheduleCreate(), newScheduleList(), newScheduleGet(),
+	group(cmd, newScheduleCreate(), newScheduleList(), newScheduleGet(), newScheduleUpdate(),
 		scheduleAction("pause", "Start nothing until the schedules are resumed", "is paused"),
 		scheduleAction("resume", "Let paused schedules go on; what was missed meanwhile is not made up for", "goes on"),
 		scheduleAction("trigger", "Start a run now, unless one is under way and the schedule says to skip it then", "was told to start a run"),
@@ -46,6 +46,7 @@ type schedule struct {
 	Cron       []string          `json:"cron"`
 	TimeZone   string            `json:"time_zone"`
 	Interval   *int64            `json:"interval"`
+	Offset     *int64            `json:"offset"`
 	Overlap    string            `json:"overlap"`
 	EndsAt     *int64            `json:"ends_at"`
 	Paused     bool              `json:"paused"`
@@ -79,7 +80,11 @@ func (s schedule) when() string {
 		times[len(times)-1] += " " + s.TimeZone
 	}
 	if s.Interval != nil {
-		times = append(times, "every "+(time.Duration(*s.Interval)*time.Second).String())
+		every := "every " + (time.Duration(*s.Interval) * time.Second).String()
+		if s.Offset != nil {
+			every += " and " + (time.Duration(*s.Offset) * time.Second).String()
+		}
+		times = append(times, every)
 	}
 	return strings.Join(times, ", ")
 }
@@ -109,7 +114,7 @@ func newScheduleList() *cobra.Command {
 				if len(one.RecentRuns) > 0 {
 					last = ago(one.RecentRuns[0].StartedAt)
 				}
-				return strings.Join([]string{one.ID, orDash(one.Name), one.when(), one.next(), last, one.User}, "\t")
+				return strings.Join([]string{one.ID, terminal.Line(orDash(one.Name), 0), one.when(), one.next(), last, one.User}, "\t")
 			})
 		}),
 	}
