@@ -122,11 +122,15 @@ func (o *scheduleOptions) terms(cmd *cobra.Command) (map[string]any, error) {
 		if !cmd.Flags().Changed(t.flag) {
 			continue
 		}
+		if t.value == "" { // no time
+			body[t.member] = 0
+			continue
+		}
 		at, err := parseMoment(t.value)
 		if err != nil {
 			return nil, usageError("--%s %w", t.flag, err)
 		}
-		body[t.member] = at
+		body[t.member] = at.Unix()
 	}
 	return body, nil
 }
@@ -161,17 +165,14 @@ func (o *scheduleOptions) target(s *session, args []string, body map[string]any)
 	return nil
 }
 
-// parseMoment reads a date or a time, as seconds since 1970. Nothing is no time.
-func parseMoment(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
+// parseMoment reads a date or a time.
+func parseMoment(text string) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at.Unix(), nil
+		return at, nil
 	}
 	at, err := time.ParseInLocation(time.DateOnly, text, time.Local)
 	if err != nil {
-		return 0, fmt.Errorf("must be a date such as 2030-01-31, or a time such as 2030-01-31T12:00:00Z")
+		return at, fmt.Errorf("must be a date such as 2030-01-31, or a time such as 2030-01-31T12:00:00Z")
 	}
-	return at.Unix(), nil
+	return at, nil
 }
