@@ -48,7 +48,7 @@ func (k *Intake) before(ctx context.Context, who identity.Principal, req *respon
 	if err := b.checkOutputs(req); err != nil {
 		return b, err
 	}
-	b.answers, err = k.approvalAnswers(ctx, req, b)
+	b.answers, err = k.approvalAnswers(ctx, req, b, c.dialect)
 	return b, err
 }
 
