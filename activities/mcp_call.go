@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -40,6 +41,9 @@ type MCPCallInput struct {
 	Room int64 `json:"room,omitempty"`
 	// Abandoned is set when the step has failed for good: it then makes no call and only reports that.
 	Abandoned bool `json:"abandoned,omitempty"`
+	// Ended is set for an abandoned step that was under way when its run ended, and Unmade for one that was not begun until then.
+	Ended  bool `json:"ended,omitempty"`
+	Unmade bool `json:"unmade,omitempty"`
 }
 
 // MCPCallResult is the mcp_call item.
@@ -50,8 +54,11 @@ type MCPCallResult struct {
 
 // Texts of calls that failed without an answer from the tool. The model reads them.
 const (
-	outcomeUnknown = "the outcome of this call is unknown: it may or may not have taken effect, because the connection to the " +
-		"server, or the worker that made the call, was lost before an answer came. Check before you repeat it."
+	mayHaveRun         = "the outcome of this call is unknown: it may or may not have taken effect, because "
+	checkFirst         = " before an answer came. Check before you repeat it."
+	outcomeUnknown     = mayHaveRun + "the connection to the server, or the worker that made the call, was lost" + checkFirst
+	cutOff             = mayHaveRun + "the run that made it was ended" + checkFirst
+	neverBegun         = "not called: the run was ended before this call's turn came"
 	argumentsNotObject = "the arguments are not a JSON object"
 	toolWithdrawn      = "not called: the connector of this server does not allow this tool any more"
 	noRoom             = "the call was made and answered, but its output of %d bytes is left out: the conversation has room for %d bytes of it. " +
@@ -93,7 +100,7 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 		return MCPCallResult{}, storageError(err)
 	}
 	if in.Abandoned || (!in.Repeatable && earlierNote(ctx).Sending) {
-		return a.callFailed(ctx, in, call, outcomeUnknown)
+		return a.callFailed(ctx, in, call, abandonedText(in))
 	}
 	beat := a.beat(ctx, in.ResponseID)
 	defer beat.stop()
@@ -131,6 +138,18 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 	}
 }
 
+// abandonedText is what the model reads of a call that is not made, or not any more.
+func abandonedText(in MCPCallInput) string {
+	switch {
+	case in.Unmade:
+		return neverBegun
+	case in.Ended:
+		return cutOff
+	default:
+		return outcomeUnknown
+	}
+}
+
 // unanswered decides what becomes of a call that got no answer from the tool: another attempt, or an item.
 func (a *Activities) unanswered(ctx context.Context, in MCPCallInput, call *responses.MCPCall, beat *step, err error) (MCPCallResult, error) {
 	var fault *mcpclient.Error
@@ -144,12 +163,16 @@ func (a *Activities) unanswered(ctx context.Context, in MCPCallInput, call *resp
 		return MCPCallResult{}, ctx.Err()
 	}
 	if mayRepeat && fault != nil && fault.Temporary && activity.GetInfo(ctx).Attempt < in.Attempts &&
-		(neverRan || in.Lost == 0 || beat.spend(ctx) < in.Lost) {
+		(neverRan || isAway(fault) || in.Lost == 0 || beat.spend(ctx) < in.Lost) {
 		return MCPCallResult{}, temporal.NewApplicationErrorWithOptions(fault.Error(), ErrTypeMCPCall,
 			temporal.ApplicationErrorOptions{NextRetryDelay: min(fault.RetryAfter, maxRetryAfter)})
 	}
 	return a.callFailed(ctx, in, call, callFailure(in, err))
 }
+
+// isAway reports whether a server says that it cannot be used now. It may have taken the call all the same, which does no harm if the call
+// may be repeated: it is waited for like one that cannot be reached.
+func isAway(fault *mcpclient.Error) bool { return fault.Status == http.StatusServiceUnavailable }
 
 // callFailure is what the model reads of a call that got no answer from the tool.
 func callFailure(in MCPCallInput, err error) string {

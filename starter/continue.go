@@ -52,7 +52,7 @@ func (k *Intake) before(ctx context.Context, who identity.Principal, req *respon
 	if err := b.checkOutputs(req); err != nil {
 		return b, err
 	}
-	b.answers, err = k.approvalAnswers(ctx, req, b, c.memory)
+	b.answers, err = k.approvalAnswers(ctx, req, b, c)
 	return b, err
 }
 

@@ -77,7 +77,7 @@ type ResponseInput struct {
 	Approved []Approved `json:"approved,omitempty"`
 	// Denied are the IDs of approval requests that the client answered with no.
 	Denied []string `json:"denied,omitempty"`
-	// ConversationID names the conversation that gets the items of a run that came to an answer.
+	// ConversationID names the conversation that gets the items of a run that came to an answer, or called tools.
 	ConversationID string `json:"conversation_id,omitempty"`
 	// Webhooks are the names of the endpoints that hear how the run ended.
 	Webhooks []string `json:"webhooks,omitempty"`
@@ -167,6 +167,10 @@ type ListedServer struct {
 	// Connector and Version are those of a saved connector, which has no origin.
 	Connector string `json:"connector,omitempty"`
 	Version   int64  `json:"version,omitempty"`
+	// Fingerprint is that of the endpoint of a server without a connector. A list of an earlier release has none, and is not used again.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Tools is how many tools the list has; nil if the conversation has no list, or one of an earlier release.
+	Tools *int `json:"tools,omitempty"`
 }
 
 // ProgressName is the name of the query that returns what a run has come to so far, as an [Outcome].

@@ -1,7 +1,6 @@
 package workflows
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -281,26 +280,6 @@ func TestFoldedConversationIsTakenOver(t *testing.T) {
 	}
 	if out.Conversation.Head != "sha256-x" || !slices.Equal(names(out.Conversation), []string{"result of a.1", "answer"}) {
 		t.Errorf("conversation %+v", out.Conversation)
-	}
-}
-
-func TestCancelledRunKeepsItsOutput(t *testing.T) {
-	t.Parallel()
-	s := &script{t: t, turns: []turn{asksFor("a.1")}}
-	env := s.environment()
-	env.OnActivity(activities.MCPCallName, anyArgument, anyArgument).After(time.Hour).Return(activities.MCPCallResult{}, nil)
-	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
-	_, err := s.runIn(env, input("a"))
-	var cancelled *temporal.CanceledError
-	if !errors.As(err, &cancelled) {
-		t.Fatalf("error %v, want a cancellation", err)
-	}
-	var out Outcome
-	if err := cancelled.Details(&out); err != nil {
-		t.Fatal(err)
-	}
-	if out.Status != responses.ResponseCancelled || !slices.Equal(names(out.Conversation), []string{"prompt", "tools of a"}) {
-		t.Errorf("outcome %+v", out)
 	}
 }
 

@@ -30,6 +30,8 @@ const (
 	maxReference = 256
 	// maxID is generous because some providers pack a model's state into the IDs of its calls.
 	maxID = 64 << 10
+	// maxApprovalID is in bytes. It leaves room for what else is in the ID of the workflow that an answer becomes; Temporal takes 1,000.
+	maxApprovalID = 256
 	// maxCompaction bounds a compacted conversation, 8 MiB in base64.
 	maxCompaction = 8 << 20
 	// MinOutputTokens is the least that max_output_tokens may ask for, as at OpenAI.
