@@ -160,7 +160,7 @@ func (k *socket) decode(data []byte) (*responses.Request, error) {
 	if _, err := k.s.takeRequest(k.who); err != nil {
 		return nil, err
 	}
-	return responses.DecodeCreateEvent(data)
+	return responses.DecodeCreateEvent(data, k.s.dialect(k.r))
 }
 
 // run starts a run and sends its events. It returns the response's ID, or none if the run has failed. Memory is that of the request,
