@@ -52,7 +52,9 @@ var (
 )
 
 // DecodeRequest reads a request body in a dialect. Its error is always an [*Error] with HTTP status 400.
-func DecodeRequest(body []byte, d Dialect) (*Request, error) { return decodeBody(body, d, decodeRequest) }
+func DecodeRequest(body []byte, d Dialect) (*Request, error) {
+	return decodeBody(body, d, decodeRequest)
+}
 
 // decodeBody reads a body that must be one JSON object.
 func decodeBody[T any](body []byte, d Dialect, decode func(*object) *T) (*T, error) {
