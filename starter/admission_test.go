@@ -38,6 +38,7 @@ func as(t *testing.T, key, method, url, body string, header ...string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkAnswer(t, apiMux(), method, url, a)
 	return a
 }
 
