@@ -68,7 +68,10 @@ func errorTypes(n ast.Node) []ast.Expr {
 	return nil
 }
 
-// words are those that stand as code in a section of docs/api.md.
+// setting is a key of the configuration, which may have the name of a member: limits.max_steps says nothing of max_steps.
+var setting = regexp.MustCompile("^`(api|batches|events|files|http|limits|models|network)[.]")
+
+// words are those that stand as code in a section of docs/api.md, but for keys of the configuration.
 func words(t *testing.T, heading string) []string {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/api.md")
@@ -82,7 +85,9 @@ func words(t *testing.T, heading string) []string {
 	text, _, _ = strings.Cut(text, "\n## ")
 	var found []string
 	for _, code := range regexp.MustCompile("`[^`\n]+`").FindAllString(text, -1) {
-		found = append(found, regexp.MustCompile(`[A-Za-z_]+`).FindAllString(code, -1)...)
+		if !setting.MatchString(code) {
+			found = append(found, regexp.MustCompile(`[A-Za-z_]+`).FindAllString(code, -1)...)
+		}
 	}
 	return found
 }
