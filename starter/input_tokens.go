@@ -23,14 +23,14 @@ func (s *Starter) countInputTokens(w http.ResponseWriter, r *http.Request, who i
 		return err
 	}
 	defer memory.done()
-	ctx, d := r.Context(), s.dialect(r)
-	req, err := responses.DecodeRequest(body, d)
+	req, err := responses.DecodeRequest(body, s.dialect(r))
 	if err != nil {
 		return err
 	}
 	if err := s.validate(req); err != nil {
 		return err
 	}
+	ctx, d := r.Context(), s.dialect(r)
 	before, err := s.before(ctx, who, req, call{dialect: d})
 	if err != nil {
 		return err

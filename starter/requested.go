@@ -64,14 +64,14 @@ func (k *Intake) take(ctx context.Context, in workflows.AcceptInput) (workflows.
 	if err != nil {
 		return out, err
 	}
-	dialect := k.ownDialect()
-	req, impatient, err := decodeRequested(body, dialect, in.Request.Line == nil)
+	req, impatient, err := decodeRequested(body, k.ownDialect(), in.Request.Line == nil)
 	if err != nil {
 		return out, err
 	}
 	if err := k.validate(req); err != nil {
 		return out, err
 	}
+	dialect := k.ownDialect()
 	before, err := k.before(ctx, who, req, call{dialect: dialect})
 	if err != nil {
 		return out, err
