@@ -81,7 +81,7 @@ type begun struct {
 
 // accept starts the run that a request asks for, or attaches to the one that an earlier request with the same key has started.
 func (s *Starter) accept(ctx context.Context, who identity.Principal, c call) (*begun, error) {
-	req, err := responses.DecodeRequest(c.body)
+	req, err := responses.DecodeRequest(c.body, c.dialect)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (s *Starter) countInputTokens(w http.ResponseWriter, r *http.Request, who i
 		return err
 	}
 	defer memory.done()
-	req, err := responses.DecodeRequest(body)
+	req, err := responses.DecodeRequest(body, s.dialect(r))
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (s *Starter) StartRun(w http.ResponseWriter, r *http.Request, who identity.
 	if err := s.checkTemporal(); err != nil {
 		return nil, err
 	}
-	req, err := responses.DecodeRequest(body)
+	req, err := responses.DecodeRequest(body, s.pageDialect())
 	if err != nil {
 		return nil, err
 	}

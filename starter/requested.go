@@ -64,7 +64,7 @@ func (k *Intake) take(ctx context.Context, in workflows.AcceptInput) (workflows.
 	if err != nil {
 		return out, err
 	}
-	req, impatient, err := decodeRequested(body, in.Request.Line == nil)
+	req, impatient, err := decodeRequested(body, k.ownDialect(), in.Request.Line == nil)
 	if err != nil {
 		return out, err
 	}
@@ -175,8 +175,8 @@ func (k *Intake) bodyOf(ctx context.Context, r contract.Request) ([]byte, error)
 
 // decodeRequested reads the body of a request for which nobody holds a connection open: it is a background one unless it says no, and
 // then impatient, or cannot be one. One that stands in a history has no secrets.
-func decodeRequested(body []byte, open bool) (req *responses.Request, impatient bool, err error) {
-	if req, err = responses.DecodeRequest(body); err != nil {
+func decodeRequested(body []byte, d responses.Dialect, open bool) (req *responses.Request, impatient bool, err error) {
+	if req, err = responses.DecodeRequest(body, d); err != nil {
 		return nil, false, err
 	}
 	var said struct {

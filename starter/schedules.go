@@ -131,7 +131,7 @@ func (s *Starter) checkScheduled(ctx context.Context, who identity.Principal, gi
 }
 
 func (s *Starter) checkScheduledRequest(ctx context.Context, who identity.Principal, body []byte) error {
-	req, _, err := decodeRequested(body, true)
+	req, _, err := decodeRequested(body, s.ownDialect(), true)
 	if err == nil {
 		err = s.validate(req)
 	}

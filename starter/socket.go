@@ -182,7 +182,7 @@ func (k *socket) decode(who identity.Principal, data []byte) (*responses.Request
 	if _, err := k.s.takeRequest(who); err != nil {
 		return nil, err
 	}
-	return responses.DecodeCreateEvent(data)
+	return responses.DecodeCreateEvent(data, k.s.dialect(k.r))
 }
 
 // run starts a run and sends its events. It returns the response's ID, or none if the run has failed. Memory is that of the request,

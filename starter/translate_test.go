@@ -26,7 +26,7 @@ func newTestStarter(t *testing.T) *Starter {
 // accepted decodes and validates a request as a handler does.
 func accepted(t *testing.T, s *Starter, body string) *responses.Request {
 	t.Helper()
-	req, err := responses.DecodeRequest([]byte(body))
+	req, err := responses.DecodeRequest([]byte(body), responses.DialectOpenAI)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,11 +53,13 @@ var (
 	}
 )
 
-// DecodeRequest reads a request body. Its error is always an [*Error] with HTTP status 400.
-func DecodeRequest(body []byte) (*Request, error) { return decodeBody(body, decodeRequest) }
+// DecodeRequest reads a request body in a dialect. Its error is always an [*Error] with HTTP status 400.
+func DecodeRequest(body []byte, d Dialect) (*Request, error) {
+	return decodeBody(body, d, decodeRequest)
+}
 
 // decodeBody reads a body that must be one JSON object.
-func decodeBody[T any](body []byte, decode func(*object) *T) (*T, error) {
+func decodeBody[T any](body []byte, d Dialect, decode func(*object) *T) (*T, error) {
 	if err := checkWellFormed(body); err != nil {
 		return nil, err
 	}
@@ -65,7 +67,7 @@ func decodeBody[T any](body []byte, decode func(*object) *T) (*T, error) {
 	if !isObject(body) {
 		return nil, Invalid("", "the request body must be a JSON object")
 	}
-	r := &reader{}
+	r := &reader{dialect: d}
 	o := r.object("", body)
 	req := decode(o)
 	o.done()
