@@ -22,7 +22,7 @@ TEMPORAL_BUILD := go build -trimpath -ldflags "-s -w"
 # Folders stand beside the files, so that a file that is gone counts as a change.
 sources = $(shell find $(1) \( -name node_modules -o -name testdata \) -prune -o \
 	\( -type d -o -type f ! -name '*_test.go' ! -name '.*' \) -print)
-PERDURE_SOURCES  := go.mod go.sum $(call sources,activities cmd config internal starter worker workflows)
+PERDURE_SOURCES  := go.mod go.sum $(call sources,activities cmd config contract internal starter worker workflows)
 TEMPORAL_SOURCES := $(call sources,devserver)
 
 GOLANGCI_LINT := bin/tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -140,7 +140,7 @@ bench-run: bin/perdure bin/perdure-temporal ## Measure the latency of a run besi
 bench-stream: bin/perdure bin/perdure-temporal ## Measure the way from a model's byte to a client's, and idle streams; see bench/README.md
 	PERDURE_TEMPORAL_BINARY=$(abspath bin/perdure-temporal) go run ./bench stream $(ARGS)
 
-# The bare children run beside it, 2,000 of them at the most.
+# Before it 1,000 bare children run of each kind; ARGS="-bare 5000" for another number.
 LINES ?= 2000
 
 .PHONY: bench-batch

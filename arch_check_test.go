@@ -200,6 +200,24 @@ func unexplained(goMod, text string) []string {
 	return modules
 }
 
+// section returns what stands below a heading of Markdown, up to the next one of its level; "" where there is no such heading.
+func section(text, heading string) string {
+	_, below, _ := strings.Cut(text, "\n"+heading+"\n")
+	level, _, _ := strings.Cut(heading, " ")
+	below, _, _ = strings.Cut(below, "\n"+level+" ")
+	return below
+}
+
+func TestSection(t *testing.T) {
+	t.Parallel()
+	const text = "# Page\n\n## One\n\nfirst\n\n### Deeper\n\nsecond\n\n## Two\n\nthird\n"
+	for heading, want := range map[string]string{"## One": "\nfirst\n\n### Deeper\n\nsecond\n", "## Two": "\nthird\n", "## Three": "", "## On": ""} {
+		if got := section(text, heading); got != want {
+			t.Errorf("%s: %q, want %q", heading, got, want)
+		}
+	}
+}
+
 func TestUnexplained(t *testing.T) {
 	t.Parallel()
 	const goMod = "module perdure\n\ngo 1.26.0\n\nrequire example.com/one v1.0.0\n\n" +

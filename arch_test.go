@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 	"internal/mcpclient":  {"internal/cfaccess", "internal/egress", "internal/oauth", "internal/secret"},
 	"internal/oauth":      {"internal/cfaccess", "internal/egress", "internal/secret"},
 	"internal/webhook":    {"internal/egress", "internal/secret"},
-	"config":              {"internal/egress", "internal/secret", "internal/webhook"},
+	"config":              {"internal/blob", "internal/egress", "internal/responses", "internal/secret", "internal/webhook"},
 
 	"internal/admission": {},
 	"internal/apiclient": {"internal/responses", "internal/secret"},
@@ -200,13 +200,44 @@ func TestDependencies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"go.mod", "devserver/go.mod", "internal/e2e/goclient/go.mod"} {
+	for name, heading := range map[string]string{
+		"go.mod": "## The main module", "devserver/go.mod": "## devserver/, a module of its own",
+		"internal/e2e/goclient/go.mod": "## Libraries that tests run",
+	} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, module := range unexplained(string(data), string(reasons)) {
-			t.Errorf("%s requires %s, and docs/dependencies.md does not say why", name, module)
+		for _, module := range unexplained(string(data), section(string(reasons), heading)) {
+			t.Errorf("%s requires %s, and %q in docs/dependencies.md does not say why", name, module, heading)
+		}
+	}
+}
+
+// TestGoVersion: one version of Go is enough for all modules and the image, and it is the one that people are told to have. Where modules
+// differ, whoever has the lesser version builds one part and fails at the next.
+func TestGoVersion(t *testing.T) {
+	t.Parallel()
+	version := ""
+	for _, place := range []struct{ file, before, after string }{
+		{"go.mod", "\ngo ", "\n"},
+		{"devserver/go.mod", "\ngo ", "\n"},
+		{"internal/e2e/goclient/go.mod", "\ngo ", "\n"},
+		{"Dockerfile", "FROM golang:", "-"},
+		{"README.md", "You need Go ", " or later"},
+		{"CONTRIBUTING.md", "Go ", " or later"},
+	} {
+		data, err := os.ReadFile(place.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(data), place.before)
+		got, _, ok := strings.Cut(rest, place.after)
+		if version == "" {
+			version = got
+		}
+		if !ok || got != version {
+			t.Errorf("%s names Go %.20q, want %s, which go.mod names", place.file, got, version)
 		}
 	}
 }

@@ -43,8 +43,8 @@ const (
 	ConversationDeleteItemName = "conversation_delete_item"
 )
 
-// Options are what activities need. All fields are required, but for SweepLimits, without which there are no sweeps, and Connections
-// and Files, which need a database: without them no saved connector and no file can be used.
+// Options are what activities need. All fields are required, but for MaxConversation, SweepLimits, without which there are no sweeps,
+// and Connections and Files, which need a database: without them no saved connector and no file can be used.
 type Options struct {
 	Blobs  *blob.Stores
 	MCP    *mcpclient.Client
@@ -66,7 +66,9 @@ type Options struct {
 	ModelTimeout time.Duration
 	// MaxToolOutput is how many bytes of one tool's output the model gets to see; the item keeps all of it.
 	MaxToolOutput int
-	SweepLimits   SweepLimits
+	// MaxConversation is how many bytes the items of a conversation of /v1/conversations may have when a client adds some; 0 is no limit.
+	MaxConversation int64
+	SweepLimits     SweepLimits
 }
 
 // Activities are the steps of a run. They keep no state between calls but caches, so any worker can run any step.

@@ -2,7 +2,10 @@ package activities
 
 import (
 	"context"
+	"fmt"
 	"strings"
+
+	"go.temporal.io/sdk/temporal"
 
 	"perdure/internal/blob"
 	"perdure/internal/responses"
@@ -28,8 +31,14 @@ type ConversationAppendResult struct {
 	NextItem   int                   `json:"next_item"`
 }
 
-// ConversationAppend adds items to a conversation. Its errors have the type [ErrTypeStorage].
+// ConversationAppend adds items to a conversation. Its errors have the type [ErrTypeStorage], or [ErrTypeConversationFull].
 func (a *Activities) ConversationAppend(ctx context.Context, in ConversationAppendInput) (ConversationAppendResult, error) {
+	if in.Transcript.Bytes == 0 { // it may have been begun before its bytes were counted
+		var err error
+		if in.Transcript.Bytes, err = transcript.Size(ctx, a.Blobs.For(in.ConversationID), in.Transcript); err != nil {
+			return ConversationAppendResult{}, storageError(err)
+		}
+	}
 	values, next, err := a.adopted(ctx, in)
 	if err != nil {
 		return ConversationAppendResult{}, storageError(err)
@@ -39,6 +48,20 @@ func (a *Activities) ConversationAppend(ctx context.Context, in ConversationAppe
 		return ConversationAppendResult{}, storageError(err)
 	}
 	return ConversationAppendResult{Transcript: extended, NextItem: next}, nil
+}
+
+// checkRoom refuses items for which a conversation has no room. It is read as a whole by each run that goes on with it.
+func (a *Activities) checkRoom(in ConversationAppendInput, added []blob.Value) error {
+	most := a.MaxConversation
+	if in.ResponseID != "" {
+		most *= 2 // the run was let in, and nobody could be told that its items are missing
+	}
+	if most == 0 || in.Transcript.Bytes+transcript.Bytes(added) <= most {
+		return nil
+	}
+	return temporal.NewNonRetryableApplicationError(
+		fmt.Sprintf("the conversation would have %d bytes with these items, and one may have %d (limits.conversation_bytes): delete items of it, "+
+			"or begin a new one", in.Transcript.Bytes+transcript.Bytes(added), most), ErrTypeConversationFull, nil)
 }
 
 // adopted returns the items to add, each with an ID that no other item of the conversation has, and the next number. They are in the
@@ -51,6 +74,9 @@ func (a *Activities) adopted(ctx context.Context, in ConversationAppendInput) ([
 	}
 	values, err := transcript.Values(ctx, source, in.Added, in.From)
 	if err != nil {
+		return nil, 0, err
+	}
+	if err := a.checkRoom(in, values); err != nil {
 		return nil, 0, err
 	}
 	if err := transcript.CopyValues(ctx, store, source, values); err != nil {

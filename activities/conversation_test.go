@@ -124,3 +124,46 @@ func TestConversationWithoutItsItems(t *testing.T) {
 		t.Errorf("delete failed with %+v", got)
 	}
 }
+
+// A conversation takes from clients what it has room for, and from a run that was let in some more.
+func TestConversationIsFull(t *testing.T) {
+	t.Parallel()
+	f := setup(t, nowhere, func(o *activities.Options) { o.MaxConversation = 22_000 })
+	in := activities.ConversationAppendInput{
+		ConversationID: conversationID, Transcript: f.transcript(conversationID, message("a"), message("b"), message("c")),
+	}
+	uncounted := in.Transcript
+	uncounted.Bytes = 0
+	two := []responses.Item{message("d"), message("e")}
+	for _, tt := range []struct {
+		name string
+		full bool
+		in   func(*activities.ConversationAppendInput)
+	}{
+		{"one more", false, func(in *activities.ConversationAppendInput) { in.Added = f.transcript(conversationID, two[:1]...) }},
+		{"too many", true, func(in *activities.ConversationAppendInput) { in.Added = f.transcript(conversationID, two...) }},
+		{"too many, of a conversation that was begun before bytes were counted", true, func(in *activities.ConversationAppendInput) {
+			in.Transcript, in.Added = uncounted, f.transcript(conversationID, two...)
+		}},
+		{"a run's", false, func(in *activities.ConversationAppendInput) {
+			in.Added, in.ResponseID = f.transcript("resp_r", two...), "resp_r"
+		}},
+		{"too many of a run", true, func(in *activities.ConversationAppendInput) {
+			seven := []responses.Item{message("1"), message("2"), message("3"), message("4"), message("5"), message("6"), message("7")}
+			in.Added, in.ResponseID = f.transcript("resp_r", seven...), "resp_r"
+		}},
+	} {
+		in := in
+		tt.in(&in)
+		got, err := execute[activities.ConversationAppendResult](f.env(), activities.ConversationAppendName, in)
+		if !tt.full {
+			if err != nil || got.Transcript.Len() != 3+in.Added.Len() {
+				t.Errorf("%s: %d items, error %v", tt.name, got.Transcript.Len(), err)
+			}
+			continue
+		}
+		if got := failureOf(t, err); got.Type != activities.ErrTypeConversationFull || !got.Final || !strings.Contains(got.Message, "delete items of it") {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
+	}
+}

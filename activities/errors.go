@@ -28,6 +28,8 @@ const (
 	ErrTypeDeletion = "deletion"
 	// ErrTypeStorage: a large value could not be read or written.
 	ErrTypeStorage = "storage"
+	// ErrTypeConversationFull: a conversation takes no more. The message is fit for the client.
+	ErrTypeConversationFull = "conversation_full"
 	// ErrTypeStopped: the worker was stopped before the step had ended. Nothing is wrong with the step. The details are the number of
 	// the attempt, an int.
 	ErrTypeStopped = "worker_stopped"
@@ -44,9 +46,11 @@ func broken(err error) error {
 }
 
 // storageError says whether a failure of the blob store may pass. A blob that is missing may still be on its way to a
-// replicated file system, so only what can never become right is final. A step that was cancelled is not a failure.
+// replicated file system, so only what can never become right is final. A step that was cancelled is not a failure, and what has a type
+// already keeps it.
 func storageError(err error) error {
-	if errors.Is(err, context.Canceled) {
+	var typed *temporal.ApplicationError
+	if errors.Is(err, context.Canceled) || errors.As(err, &typed) {
 		return err
 	}
 	final := errors.Is(err, blob.ErrTooLarge) || errors.Is(err, blob.ErrCorrupt)

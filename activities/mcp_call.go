@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -35,8 +37,13 @@ type MCPCallInput struct {
 	Attempts int32 `json:"attempts"`
 	// Lost is how many answers may be lost of calls that the server has taken; 0 is as many as there are attempts.
 	Lost int32 `json:"lost,omitempty"`
+	// Room is how many bytes of output the conversation has room for; 0 is no limit.
+	Room int64 `json:"room,omitempty"`
 	// Abandoned is set when the step has failed for good: it then makes no call and only reports that.
 	Abandoned bool `json:"abandoned,omitempty"`
+	// Ended is set for an abandoned step that was under way when its run ended, and Unmade for one that was not begun until then.
+	Ended  bool `json:"ended,omitempty"`
+	Unmade bool `json:"unmade,omitempty"`
 }
 
 // MCPCallResult is the mcp_call item.
@@ -47,11 +54,16 @@ type MCPCallResult struct {
 
 // Texts of calls that failed without an answer from the tool. The model reads them.
 const (
-	outcomeUnknown = "the outcome of this call is unknown: it may or may not have taken effect, because the connection to the " +
-		"server, or the worker that made the call, was lost before an answer came. Check before you repeat it."
+	mayHaveRun         = "the outcome of this call is unknown: it may or may not have taken effect, because "
+	checkFirst         = " before an answer came. Check before you repeat it."
+	outcomeUnknown     = mayHaveRun + "the connection to the server, or the worker that made the call, was lost" + checkFirst
+	cutOff             = mayHaveRun + "the run that made it was ended" + checkFirst
+	neverBegun         = "not called: the run was ended before this call's turn came"
 	argumentsNotObject = "the arguments are not a JSON object"
 	toolWithdrawn      = "not called: the connector of this server does not allow this tool any more"
-	endpointLost       = "not called: the address and credentials of this server can no longer be opened; an operator must look at the worker's keyset"
+	noRoom             = "the call was made and answered, but its output of %d bytes is left out: the conversation has room for %d bytes of it. " +
+		"Ask for less at a time."
+	endpointLost = "not called: the address and credentials of this server can no longer be opened; an operator must look at the worker's keyset"
 )
 
 // MCPCall calls a tool and returns the mcp_call item, whatever comes of the call: a failure is for the model to read. An error
@@ -88,7 +100,7 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 		return MCPCallResult{}, storageError(err)
 	}
 	if in.Abandoned || (!in.Repeatable && earlierNote(ctx).Sending) {
-		return a.callFailed(ctx, in, call, outcomeUnknown)
+		return a.callFailed(ctx, in, call, abandonedText(in))
 	}
 	beat := a.beat(ctx, in.ResponseID)
 	defer beat.stop()
@@ -114,6 +126,8 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 	switch {
 	case err != nil:
 		return a.unanswered(ctx, in, call, beat, server.explain(ctx, err))
+	case in.Room > 0 && int64(len(result.Output)) > in.Room:
+		return a.callFailed(ctx, in, call, fmt.Sprintf(noRoom, len(result.Output), in.Room))
 	case !result.IsError:
 		call.Output = result.Output
 		return a.packCall(ctx, in, call)
@@ -121,6 +135,18 @@ func (a *Activities) makeCall(ctx context.Context, in MCPCallInput) (MCPCallResu
 		return a.callFailed(ctx, in, call, "the tool failed and gave no reason")
 	default:
 		return a.callFailed(ctx, in, call, result.Output)
+	}
+}
+
+// abandonedText is what the model reads of a call that is not made, or not any more.
+func abandonedText(in MCPCallInput) string {
+	switch {
+	case in.Unmade:
+		return neverBegun
+	case in.Ended:
+		return cutOff
+	default:
+		return outcomeUnknown
 	}
 }
 
@@ -137,12 +163,16 @@ func (a *Activities) unanswered(ctx context.Context, in MCPCallInput, call *resp
 		return MCPCallResult{}, ctx.Err()
 	}
 	if mayRepeat && fault != nil && fault.Temporary && activity.GetInfo(ctx).Attempt < in.Attempts &&
-		(neverRan || in.Lost == 0 || beat.spend(ctx) < in.Lost) {
+		(neverRan || isAway(fault) || in.Lost == 0 || beat.spend(ctx) < in.Lost) {
 		return MCPCallResult{}, temporal.NewApplicationErrorWithOptions(fault.Error(), ErrTypeMCPCall,
 			temporal.ApplicationErrorOptions{NextRetryDelay: min(fault.RetryAfter, maxRetryAfter)})
 	}
 	return a.callFailed(ctx, in, call, callFailure(in, err))
 }
+
+// isAway reports whether a server says that it cannot be used now. It may have taken the call all the same, which does no harm if the call
+// may be repeated: it is waited for like one that cannot be reached.
+func isAway(fault *mcpclient.Error) bool { return fault.Status == http.StatusServiceUnavailable }
 
 // callFailure is what the model reads of a call that got no answer from the tool.
 func callFailure(in MCPCallInput, err error) string {

@@ -279,3 +279,26 @@ func TestRepeatableCallIsHandedBackWhenItsWorkerStops(t *testing.T) {
 		t.Errorf("error %v, want the cancellation", err)
 	}
 }
+
+// An output for which the conversation has no room is left out, and the model hears that the call was made.
+func TestOutputWithoutRoom(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{`{"content":[{"type":"text","text":"0123456789"}]}`, `{"content":[{"type":"text","text":"0123456789"}],"isError":true}`} {
+		for room, fits := range map[int64]bool{0: true, 10: true, 9: false} {
+			f := setup(t, nowhere)
+			server := closed(t, mcptest.NewHostile())
+			server.On("tools/call", mcptest.Result(answer))
+			in := f.callInput(f.server("s", server.URL()), false)
+			in.Room = room
+			got, err := f.call(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			item := f.item(got)
+			leftOut := item.Error != nil && strings.Contains(*item.Error, "the call was made and answered, but its output of 10 bytes is left out")
+			if leftOut == fits {
+				t.Errorf("room for %d: output %q, error %v", room, item.Output, item.Error)
+			}
+		}
+	}
+}

@@ -116,7 +116,7 @@ func (a *Activities) ModelTurn(ctx context.Context, in ModelTurnInput) (ModelTur
 	if err != nil {
 		return ModelTurnResult{}, storageError(err)
 	}
-	items, err := transcript.Load(ctx, store, conversation, 0)
+	items, err := transcript.LoadShort(ctx, store, conversation, func(item responses.Item) { model.Shorten(item, a.MaxToolOutput) })
 	if err != nil {
 		return ModelTurnResult{}, storageError(err)
 	}

@@ -39,6 +39,8 @@ func TestCallThatMayHaveRunIsNotRepeated(t *testing.T) {
 		{"silent", mcptest.Silent(), "timed out while waiting for the answer (timeout); " + unknownOutcome},
 		{"failed while it ran", mcptest.Status(http.StatusInternalServerError), "HTTP 500 Internal Server Error (status); " + unknownOutcome},
 		{"gateway without its server", mcptest.Status(http.StatusBadGateway), "; " + unknownOutcome},
+		{"router that waits no longer", mcptest.Status(http.StatusServiceUnavailable), "HTTP 503 Service Unavailable (status); " + unknownOutcome},
+		{"proxy that lost its server", mcptest.Status(http.StatusServiceUnavailable, "Server", "envoy", "Retry-After", "0"), "; " + unknownOutcome},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -66,6 +68,7 @@ func TestCallThatNeverRanIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	ok := mcptest.Result(`{"content":[{"type":"text","text":"done"}]}`)
 	refused := func(status int) mcptest.Answer { return mcptest.Status(status) }
+	unavailable := mcptest.Status(http.StatusServiceUnavailable, "Retry-After", "0")
 	tests := []struct {
 		name   string
 		method string
@@ -73,7 +76,7 @@ func TestCallThatNeverRanIsTriedAgain(t *testing.T) {
 		sent   int
 	}{
 		{"rate limited", "tools/call", mcptest.InTurn(refused(429), refused(429), ok), 3},
-		{"unavailable", "tools/call", mcptest.InTurn(refused(503), ok), 2},
+		{"unavailable for now", "tools/call", mcptest.InTurn(unavailable, ok), 2},
 		{"the session could not be opened", "initialize", mcptest.InTurn(refused(503), mcptest.Result(
 			`{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"h","version":"1"}}`)), 1},
 	}
@@ -103,7 +106,7 @@ func TestRefusedCallEndsWithItsAttempts(t *testing.T) {
 	t.Parallel()
 	f := setup(t, nowhere)
 	server := closed(t, mcptest.NewHostile())
-	server.On("tools/call", mcptest.Status(http.StatusServiceUnavailable))
+	server.On("tools/call", mcptest.Status(http.StatusServiceUnavailable, "Retry-After", "0"))
 	in := f.callInput(f.server("s", server.URL()), false)
 	in.Attempts = 3
 	got, err := onServer[activities.MCPCallResult](f, callOnServer(in))

@@ -29,6 +29,10 @@ type Server struct {
 	Allowed   blob.Value `json:"allowed"` // a [responses.ToolFilter]
 	// Retry is for the workflow, which decides by it what may be repeated; steps get the server without it.
 	Retry RetryPolicy `json:"retry,omitzero"`
+	// Fingerprint is for those that come after the run, see [EndpointFingerprints]; steps get the server without it.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Tools is how many tools the conversation lists of the server; nil until the run has listed them. Steps get the server without it.
+	Tools *int `json:"tools,omitempty"`
 }
 
 // Connector is a saved connector, and whom a run uses it for.
@@ -78,6 +82,17 @@ func SealServer(ctx context.Context, store *blob.Store, sealer *secret.Sealer, r
 	}
 	s.Allowed, err = store.Pack(ctx, t.Allowed, inlineServer)
 	return s, err
+}
+
+// EndpointFingerprints tell the endpoint of a request's MCP server from others of the organization: by its URL, its authorization and its
+// headers. They say nothing of it to anybody without the keyset, not even to somebody who guesses. The first is that of the primary key; a
+// fingerprint that was kept may be any of them.
+func EndpointFingerprints(sealer *secret.Sealer, organization string, t *responses.MCPTool) ([]string, error) {
+	what, err := json.Marshal([]any{organization, Endpoint{URL: t.ServerURL, Authorization: t.Authorization, Headers: t.Headers}})
+	if err != nil {
+		return nil, fmt.Errorf("activities: encode endpoint: %w", err)
+	}
+	return sealer.Names("mcp endpoint " + string(what))[0], nil
 }
 
 // ConnectorServer is SealServer for a server of a saved connector: there is nothing to seal.

@@ -35,8 +35,8 @@ type SweepResult struct {
 }
 
 // Sweep removes the values of responses and conversations that Temporal no longer has: their retention is over, or they were never
-// started, or what was deleted was still written to. It also deletes files that have expired, and removes what belongs to no file, such as
-// an upload that was cut off. It goes on where an earlier attempt was cut off. Its errors have the type
+// started, or what was deleted was still written to. It also lets go of the files of schedules that are gone, deletes files that have expired,
+// and removes what belongs to no file, such as an upload that was cut off. It goes on where an earlier attempt was cut off. Its errors have the type
 // [ErrTypeStorage].
 func (a *Activities) Sweep(ctx context.Context) (SweepResult, error) {
 	var done SweepResult
@@ -56,6 +56,9 @@ func (a *Activities) Sweep(ctx context.Context) (SweepResult, error) {
 		sweep.GoneFiles = func(ctx context.Context, ids []string) ([]string, error) {
 			activity.RecordHeartbeat(ctx, done)
 			return a.Files.Missing(ctx, ids)
+		}
+		if err := a.releaseSchedules(ctx, done); err != nil {
+			return done, err
 		}
 		n, err := a.Files.Expire(ctx)
 		if done.Expired += n; err != nil {

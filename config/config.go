@@ -189,6 +189,7 @@ type Limits struct {
 	CallBytes         Bytes         `mapstructure:"call_bytes"`           // one answer to tools/call
 	SchemaBytes       Bytes         `mapstructure:"schema_bytes"`         // one tool's input schema
 	ToolOutputToModel Bytes         `mapstructure:"tool_output_to_model"` // beyond it the model sees a cut text
+	ConversationBytes Bytes         `mapstructure:"conversation_bytes"`   // all items together
 	RunTimeout        time.Duration `mapstructure:"run_timeout"`
 	Patience          time.Duration `mapstructure:"patience"` // with what is away: see example.yaml
 
@@ -269,6 +270,7 @@ func Default() Config {
 			CallBytes:              8 * MiB,
 			SchemaBytes:            64 * KiB,
 			ToolOutputToModel:      100 * KB,
+			ConversationBytes:      64 * MiB,
 			RunTimeout:             24 * time.Hour,
 			Patience:               10 * time.Minute,
 			History:                HistoryLimits{Events: 2500, Bytes: 2500 * KB},

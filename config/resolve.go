@@ -91,7 +91,7 @@ func (p *Provider) resolveHeaders(path string, env environment) error {
 func (c Config) namedVariables() []string {
 	names := []string{
 		c.Secrets.KeysetEnv, c.Encryption.Codec.TokenEnv, c.Network.Proxy.CredentialsEnv, c.Auth.OIDC.ClientSecretEnv, c.Database.URLEnv,
-		c.Client.APIKeyEnv,
+		c.Blobs.SecretKeyEnv, c.Client.APIKeyEnv,
 	}
 	for _, k := range c.Auth.APIKeys {
 		names = append(names, k.KeyEnv)

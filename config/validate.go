@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"perdure/internal/blob"
+	"perdure/internal/responses"
 )
 
 var (
@@ -45,6 +48,9 @@ func (c Config) Validate() error {
 	c.MCP.validate(v)
 	c.validateWebhooks(v)
 	c.Limits.validate(v)
+	if c.Limits.ConversationBytes < c.HTTP.MaxBody {
+		v.report("limits.conversation_bytes", "must be at least http.max_body (%v): a conversation begins with what one request brings", c.HTTP.MaxBody)
+	}
 	c.Worker.validate(v)
 	c.Client.validate(v)
 	if c.Log.Format != "text" && c.Log.Format != "json" {
@@ -60,6 +66,9 @@ func (h HTTP) validate(v *validation) {
 	}
 	v.positive("http.shutdown_grace", h.ShutdownGrace)
 	v.atLeast("http.max_body", int64(h.MaxBody), 1)
+	if h.MaxBody > blob.MaxBytes {
+		v.report("http.max_body", "must be at most %v: larger values cannot be stored", Bytes(blob.MaxBytes))
+	}
 	v.positive("http.read_header_timeout", h.ReadHeaderTimeout)
 	h.validateAdmission(v)
 }
@@ -224,6 +233,9 @@ func (l Limits) validate(v *validation) {
 	}
 	l.validateAdmission(v)
 	l.History.validate(v)
+	if l.MaxStepsCap > responses.MaxSteps {
+		v.report("limits.max_steps_cap", "must be at most %d: no request can name more", responses.MaxSteps)
+	}
 	if l.MaxSteps > l.MaxStepsCap {
 		v.report("limits.max_steps", "is more than limits.max_steps_cap (%d): raise the cap or lower it", l.MaxStepsCap)
 	}

@@ -77,6 +77,12 @@ func TestValidate(t *testing.T) {
 		"any free port":         {func(c *Config) { c.HTTP.Address = "127.0.0.1:0" }, nil},
 		"port too large":        {func(c *Config) { c.HTTP.Address = ":65536" }, []string{"http.address"}},
 		"http durations, sizes": {func(c *Config) { c.HTTP = HTTP{Address: ":1", MaxBody: -1} }, []string{"http.shutdown_grace: must be longer", "http.max_body: must be at least 1", "http.read_header_timeout: must be longer", "http.concurrent_starts: must be at least 2"}},
+		"body of any size":      {func(c *Config) { c.HTTP.MaxBody, c.HTTP.BodyMemory = 81*MiB, 512*MiB }, []string{"http.max_body: must be at most 80MiB", "limits.conversation_bytes: must be at least http.max_body (81MiB)"}},
+		"largest body": {func(c *Config) {
+			c.HTTP.MaxBody, c.HTTP.BodyMemory, c.Limits.ConversationBytes = 80*MiB, 512*MiB, 80*MiB
+		}, nil},
+		"small conversations":   {func(c *Config) { c.Limits.ConversationBytes = c.HTTP.MaxBody - 1 }, []string{"limits.conversation_bytes: must be at least http.max_body (32MiB)"}},
+		"more steps than any":   {func(c *Config) { c.Limits.MaxStepsCap = 101 }, []string{"limits.max_steps_cap: must be at most 100"}},
 		"no time to connect":    {func(c *Config) { c.Network.ConnectTimeout = 0 }, []string{"network.connect_timeout: must be longer than 0"}},
 		"no proxy":              {proxy(func(p *Proxy) { *p = Proxy{Resolve: "here"} }), nil},
 		"proxy's URL":           {proxy(func(p *Proxy) { p.URL = "socks5://a" }), []string{"network.proxy: the URL must be http://host:port"}},
@@ -157,7 +163,7 @@ func TestValidate(t *testing.T) {
 			"limits.call_bytes:", "limits.schema_bytes:", "limits.tool_output_to_model:",
 			"limits.history.events: must be at least 1", "limits.history.bytes: must be at least 1", "limits.discovery.timeout:",
 			"limits.model.timeout:", "limits.model.heartbeat:", "limits.call.timeout:", "limits.run_timeout:", "limits.patience:",
-			"limits.request_burst: must be at least 1", "limits.open_requests: must be at least 1",
+			"limits.request_burst: must be at least 1", "limits.open_requests: must be at least 1", "limits.conversation_bytes: must be at least",
 		}},
 		"steps over the cap":   {func(c *Config) { c.Limits.MaxSteps = 101 }, []string{"limits.max_steps: is more than limits.max_steps_cap (100)"}},
 		"heartbeat over limit": {func(c *Config) { c.Limits.Model.Heartbeat = time.Hour }, []string{"limits.model.heartbeat: must not be longer than limits.model.timeout (10m0s)"}},

@@ -14,7 +14,7 @@ const BatchName = "Batch"
 //	{"request": {"organization": "acme", "user": "nightly", "body":
 //	  {"input_file_id": "file-…", "endpoint": "/v1/responses", "completion_window": "24h"}}}
 //
-// The workflow's ID becomes the batch's: it must be one, as [NewBatchID] and [DeriveBatchID] make it.
+// The workflow's ID becomes the batch's: it must be one, as [NewBatchID] and [DeriveBatchID] make it. Start it with [IDReusePolicy].
 type BatchInput struct {
 	Request BatchRequest `json:"request"`
 }

@@ -1,11 +1,13 @@
 // Package contract is what programs need that start Perdure's workflows themselves, over Temporal: names, payloads and the IDs that
 // count. Programs in other languages send the JSON that the comments here show; see docs/temporal.md.
 //
-//	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: contract.NewResponseID(), TaskQueue: contract.TaskQueue},
-//		contract.ResponseName, contract.ResponseInput{Request: contract.Request{
-//			Organization: "acme", User: "nightly", Body: json.RawMessage(`{"model":"openai/gpt-5.5","input":"Hello"}`),
-//			Return: contract.ReturnResponse,
-//		}})
+//	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+//		ID: contract.NewResponseID(), TaskQueue: contract.TaskQueue,
+//		WorkflowIDReusePolicy: contract.IDReusePolicy, WorkflowExecutionTimeout: contract.RunTimeout,
+//	}, contract.ResponseName, contract.ResponseInput{Request: contract.Request{
+//		Organization: "acme", User: "nightly", Body: json.RawMessage(`{"model":"openai/gpt-5.5","input":"Hello"}`),
+//		Return: contract.ReturnResponse,
+//	}})
 //
 // # Trust
 //
@@ -19,6 +21,7 @@ import (
 	"encoding/json"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 
 	"perdure/internal/responses"
@@ -36,6 +39,15 @@ const ProgressName = "progress"
 // RunTimeout is the execution timeout that the API gives to runs. A run that is started without one may wait for a model or a server that
 // never comes back.
 const RunTimeout = 24 * time.Hour
+
+// IDReusePolicy is for all who start a response or a batch, as a client ([client.StartWorkflowOptions]) or as a parent
+// ([workflow.ChildWorkflowOptions]). Temporal then refuses a second workflow under an ID also when the first has ended: a client's repeated
+// start gets the first one's result, a parent's ends with an error that says that it was started already. Temporal's own default lets a
+// second one run, which asks models, and calls tools that write, once more.
+//
+// [client.StartWorkflowOptions]: https://pkg.go.dev/go.temporal.io/sdk/client#StartWorkflowOptions
+// [workflow.ChildWorkflowOptions]: https://pkg.go.dev/go.temporal.io/sdk/workflow#ChildWorkflowOptions
+const IDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
 
 // Types of the application errors with which a run ends that failed. Their details are an [Outcome]; see [OutcomeOf].
 const (

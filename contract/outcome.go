@@ -28,8 +28,8 @@ type Outcome struct {
 	PendingApprovals []string `json:"pending_approvals,omitempty"`
 	// Response is what GET /v1/responses/{id} answers, if the request wanted it.
 	Response JSON `json:"response,omitempty"`
-	// ResponseOmitted is set in place of Response when it has more than [MaxResponse] bytes, or could not be read: it is to be had by GET
-	// /v1/responses/{id}, unless it was not to be stored.
+	// ResponseOmitted is set in place of Response when it has more than [MaxResponse] bytes, or could not be read, or the time of the run was
+	// over: it is to be had by GET /v1/responses/{id}, unless it was not to be stored.
 	ResponseOmitted bool `json:"response_omitted,omitempty"`
 }
 

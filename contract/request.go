@@ -4,8 +4,8 @@ package contract
 //
 //	{"request": {"organization": "acme", "user": "nightly", "body": {"model": "openai/gpt-5.5", "input": "Hello"}}}
 //
-// The workflow's ID becomes the response's ID: it must be one, as [NewResponseID] and [DeriveResponseID] make it. A second workflow under
-// the ID is refused by Temporal, which makes it safe to repeat a start.
+// The workflow's ID becomes the response's ID: it must be one, as [NewResponseID] and [DeriveResponseID] make it. Start it with
+// [IDReusePolicy]: that alone makes it safe to repeat a start.
 type ResponseInput struct {
 	Request Request `json:"request"`
 }

@@ -52,7 +52,7 @@ func newGates(closing context.Context, k *Intake) gates {
 	}
 }
 
-// refusal is an error that passes, and when.
+// refusal is the error of a request of which nothing was done, because there is no room for it now, and when it may be sent again.
 type refusal struct {
 	shown *responses.Error
 	after time.Duration
@@ -69,12 +69,14 @@ func tooMany(after time.Duration, format string, args ...any) error {
 
 func busy(message string) error { return &refusal{unavailable(message), retryBusy} }
 
-// setRetryAfter tells a client when to come again. Seconds are rounded up, so that it is not too early; SDKs read the milliseconds.
+// setRetryAfter tells a client when to come again. Seconds are rounded up, so that it is not too early; SDKs read the milliseconds. Whoever was
+// refused beforehand hears that it is safe: of an error in the middle, what was asked for may have been done.
 func setRetryAfter(h http.Header, err error) {
 	after := retryLater
 	var r *refusal
 	if errors.As(err, &r) {
 		after = r.after
+		h.Set("X-Should-Retry", "true")
 	}
 	h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(after.Seconds())))))
 	h.Set("Retry-After-Ms", strconv.FormatInt(after.Milliseconds(), 10))

@@ -38,6 +38,7 @@ func as(t *testing.T, key, method, url, body string, header ...string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkAnswer(t, apiMux(), method, url, a)
 	return a
 }
 
@@ -283,8 +284,8 @@ func TestPanicGivesBack(t *testing.T) {
 		}
 	}
 	c := dialSocket(t, url+"/v1/responses")
-	for range 3 {
-		c.send(`{"type":"response.create","input":"hi"}`)
+	for range 3 { // the first one ends the socket, perhaps before the others are sent
+		_ = c.conn.Write(t.Context(), websocket.MessageText, []byte(`{"type":"response.create","input":"hi"}`))
 	}
 	if _, err := c.next(); err == nil {
 		t.Error("the socket outlived the panic")

@@ -24,13 +24,14 @@ type approvedCall struct {
 }
 
 // approvalAnswers reads the answers of the input to approval requests, which stand in the input or in the conversation before it.
-// A request that was answered before is refused here where the conversation shows it, and by the run where it does not.
-func (k *Intake) approvalAnswers(ctx context.Context, req *responses.Request, b before) (answers, error) {
+// A request that was answered before is refused here where the conversation shows it, and by the run where it does not. The Agent API has
+// no approvals: an answer would make a call there that no model has asked for.
+func (k *Intake) approvalAnswers(ctx context.Context, req *responses.Request, b before, c call) (answers, error) {
 	var out answers
 	if !slices.ContainsFunc(req.Input, isApproval) {
 		return out, nil
 	}
-	earlier, err := k.itemsBefore(ctx, b)
+	earlier, err := k.itemsBefore(ctx, b, c.memory)
 	if err != nil {
 		return out, err
 	}
@@ -47,6 +48,9 @@ func (k *Intake) approvalAnswers(ctx context.Context, req *responses.Request, b 
 		case *responses.MCPApprovalResponse:
 			request := asked[it.ApprovalRequestID]
 			switch {
+			case i >= heard && c.dialect != responses.DialectOpenAI:
+				return out, responses.Invalid(place+".type", "the Agent API has no approvals: its MCP calls are made without, and an "+
+					"mcp_approval_response is for servers with api.dialect: openai, at /v1/responses")
 			case request == nil:
 				return out, responses.Invalid(place+".approval_request_id", "no approval request %q is in the conversation", clip(it.ApprovalRequestID))
 			case answered[it.ApprovalRequestID]:

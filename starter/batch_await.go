@@ -29,25 +29,39 @@ func (k *Intake) BatchAwait(ctx context.Context, in workflows.BatchAwaitInput) (
 	}
 	defer watching.Wait()
 	defer stop()
-	beat := time.NewTicker(awaitBeat)
-	defer beat.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return workflows.BatchAwaitResult{}, ctx.Err()
-		case <-beat.C:
-			activity.RecordHeartbeat(ctx)
-		case first := <-ends:
-			return workflows.BatchAwaitResult{Ended: append([]workflows.EndedLine{first}, others(ends)...)}, nil
-		}
+	defer beating(ctx)()
+	select {
+	case <-ctx.Done():
+		return workflows.BatchAwaitResult{}, ctx.Err()
+	case first := <-ends:
+		return workflows.BatchAwaitResult{Ended: append([]workflows.EndedLine{first}, others(ends)...)}, nil
 	}
 }
 
-const (
-	awaitBeat = 4 * time.Second
-	// awaitOthers is how long the first line that ends waits for others, so that not each of them costs a step.
-	awaitOthers = 500 * time.Millisecond
-)
+// awaitOthers is how long the first line that ends waits for others, so that not each of them costs a step.
+const awaitOthers = 500 * time.Millisecond
+
+// batchBeat is how often a step of a batch says that it is at work.
+const batchBeat = 4 * time.Second
+
+// beating lets Temporal know that a step is at work, whatever it waits for, until the function that it returns is called.
+func beating(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var over sync.WaitGroup
+	over.Go(func() {
+		beat := time.NewTicker(batchBeat)
+		defer beat.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-beat.C:
+				activity.RecordHeartbeat(ctx)
+			}
+		}
+	})
+	return func() { cancel(); over.Wait() }
+}
 
 func others(ends <-chan workflows.EndedLine) (more []workflows.EndedLine) {
 	over := time.After(awaitOthers)

@@ -6,78 +6,156 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 
-	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 	"golang.org/x/sync/errgroup"
 
 	"perdure/internal/batch"
+	"perdure/internal/file"
 	"perdure/internal/responses"
+	"perdure/internal/store"
 	"perdure/workflows"
 )
 
-// collectAtOnce is how many lines are looked up at the same time.
-const collectAtOnce = 8
+const (
+	// linesAtOnce is how many requests are in memory at the same time, and collectAtOnce how many results.
+	linesAtOnce   = 100
+	collectAtOnce = 8
+	// segmentBytes is the size from which on a part of the files takes no further line.
+	segmentBytes = 4 << 20
+	// maxResult is how many bytes a line of the files may have: 59 MiB. It fits into a part with what is there before it.
+	maxResult = file.MaxAppend - segmentBytes - 1<<20
+)
 
-// BatchCollect writes what lines came to into the files of their batch, as one part of each, and notes how far the batch is. What lines came
-// to is asked of Temporal. An attempt that is repeated writes the same part, which is then there already.
+// BatchCollect writes what lines came to into the files of their batch, in parts of a size that can be read, and notes how far the batch is.
+// What lines came to is asked of Temporal. How far the files are is what the database says, not the workflow: an attempt that is repeated,
+// and a workflow that an operator has reset, go on where the files end.
 func (k *Intake) BatchCollect(ctx context.Context, in workflows.BatchCollectInput) (workflows.BatchCollectResult, error) {
-	out := workflows.BatchCollectResult{Progress: in.Before}
 	if err := k.needDatabase(); err != nil {
-		return out, err
+		return workflows.BatchCollectResult{}, err
 	}
-	b, err := k.Store.Batch(ctx, in.Organization, in.BatchID)
-	if err != nil {
-		return out, err
-	}
-	var output, failed [][]byte
-	for next := in.From; next <= in.Until; {
-		activity.RecordHeartbeat(ctx, next)
-		lines, err := k.Files.Lines(ctx, in.Organization, in.File, next, min(in.Until-next+1, linesAtOnce))
+	defer beating(ctx)()
+	for {
+		b, err := k.Store.Batch(ctx, in.Organization, in.BatchID)
+		if err != nil || b.Done() >= in.Until {
+			return workflows.BatchCollectResult{Progress: b.Progress}, finalOfFiles(err)
+		}
+		if b.Status.Ended() {
+			return workflows.BatchCollectResult{}, temporal.NewNonRetryableApplicationError(
+				"the batch has ended as "+string(b.Status)+": nothing can be added to its files", workflows.ErrTypeBatchFiles, nil)
+		}
+		s, err := k.segment(ctx, &b, in)
+		if err == nil {
+			err = k.appendSegment(ctx, &b, s)
+		}
 		if err != nil {
-			return out, err
+			return workflows.BatchCollectResult{}, finalOfFiles(err)
 		}
-		if len(lines) == 0 {
-			return out, errors.New("the file of the batch has fewer lines than it had")
-		}
-		collected := make([]collected, len(lines))
-		group, each := errgroup.WithContext(ctx)
-		group.SetLimit(collectAtOnce)
-		for i, l := range lines {
-			group.Go(func() (err error) {
-				collected[i], err = k.collectLine(each, &b, in, l.Number, customID(l.Text))
-				return err
-			})
-		}
-		if err := group.Wait(); err != nil {
-			return out, err
-		}
-		for _, c := range collected {
-			text, err := json.Marshal(c.Result)
-			if err != nil {
-				return out, err
-			}
-			out.Progress.Usage.Add(c.usage)
-			if c.Succeeded() {
-				out.Progress.Completed++
-				output = append(output, text)
-			} else {
-				out.Progress.Failed++
-				failed = append(failed, text)
-			}
-		}
-		next = lines[len(lines)-1].Number + 1
 	}
-	if err := k.Files.Append(ctx, in.Organization, b.OutputFile, in.Part, output); err != nil {
-		return out, err
-	}
-	if err := k.Files.Append(ctx, in.Organization, b.ErrorFile, in.Part, failed); err != nil {
-		return out, err
-	}
-	return out, k.Store.AdvanceBatch(ctx, in.Organization, in.BatchID, out.Progress)
 }
 
-// linesAtOnce is how many requests are in memory at the same time.
-const linesAtOnce = 100
+// finalOfFiles makes an error final that no further attempt would change: the batch, or what there is of its files, is gone.
+func finalOfFiles(err error) error {
+	if errors.Is(err, file.ErrCorrupt) || errors.Is(err, file.ErrPart) || errors.Is(err, store.ErrNotFound) {
+		return temporal.NewNonRetryableApplicationError(err.Error(), workflows.ErrTypeBatchFiles, err)
+	}
+	return err
+}
+
+// segment is what lines came to that follow those in the files of a batch.
+type segment struct {
+	output, failed [][]byte
+	bytes          int
+	progress       batch.Progress
+}
+
+// segment collects lines until there are enough of them for a part.
+func (k *Intake) segment(ctx context.Context, b *batch.Batch, in workflows.BatchCollectInput) (*segment, error) {
+	s := &segment{progress: b.Progress}
+	for s.progress.Done() < in.Until {
+		next := s.progress.Done() + 1
+		lines, err := k.Files.Lines(ctx, in.Organization, in.File, next, min(in.Until-next+1, linesAtOnce))
+		if err != nil {
+			return nil, err
+		}
+		if len(lines) == 0 {
+			return nil, errors.New("the file of the batch has fewer lines than it had")
+		}
+		for some := range slices.Chunk(lines, collectAtOnce) {
+			if err := k.collectLines(ctx, b, in, some, s); err != nil || s.full() {
+				return s, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// full reports whether there is enough for a part.
+func (s *segment) full() bool { return s.bytes >= segmentBytes }
+
+// collectLines adds what a few lines came to, as long as there is room.
+func (k *Intake) collectLines(ctx context.Context, b *batch.Batch, in workflows.BatchCollectInput, lines []file.Line, s *segment) error {
+	some := make([]collected, len(lines))
+	group, each := errgroup.WithContext(ctx)
+	for i, l := range lines {
+		group.Go(func() (err error) {
+			some[i], err = k.collectLine(each, b, in, l.Number, customID(l.Text))
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i, c := range some {
+		if s.full() {
+			return nil // the others are asked for again, with the next part
+		}
+		text, err := json.Marshal(c.Result)
+		if err == nil && len(text) > maxResult {
+			c.Result = batch.TooLarge(b.ID, lines[i].Number, c.CustomID, batch.ResponseID(b.ID, lines[i].Number), len(text))
+			text, err = json.Marshal(c.Result)
+		}
+		if err != nil {
+			return err
+		}
+		s.bytes += len(text)
+		s.progress.Usage.Add(c.usage)
+		if c.Succeeded() {
+			s.progress.Completed++
+			s.output = append(s.output, text)
+		} else {
+			s.progress.Failed++
+			s.failed = append(s.failed, text)
+		}
+	}
+	return nil
+}
+
+// appendSegment adds a segment to both files. It fails with store.ErrConflict if another attempt was faster, and is then to be repeated.
+func (k *Intake) appendSegment(ctx context.Context, b *batch.Batch, s *segment) error {
+	var add store.Segment
+	add.Progress = s.progress
+	for _, f := range []struct {
+		id    string
+		lines [][]byte
+		part  *store.FilePart
+	}{{b.OutputFile, s.output, &add.Output}, {b.ErrorFile, s.failed, &add.Errors}} {
+		now, err := k.Store.File(ctx, b.Organization, f.id)
+		if err != nil {
+			return err
+		}
+		if *f.part, err = k.Files.Part(ctx, b.Organization, f.id, now.Parts+1, f.lines); err != nil {
+			return err
+		}
+	}
+	err := k.Store.AppendSegment(ctx, *b, add)
+	if err != nil {
+		k.Files.Discard(ctx, b.OutputFile, add.Output, err)
+		k.Files.Discard(ctx, b.ErrorFile, add.Errors, err)
+	}
+	return err
+}
 
 // customID is the name that a line has for its request. The upload was checked to have one.
 func customID(line []byte) string {
@@ -125,8 +203,22 @@ func (k *Intake) collectLine(ctx context.Context, b *batch.Batch, in workflows.B
 		return c, nil
 	}
 	status, body, err := k.lineBody(ctx, b, id, e)
+	if isLost(err) {
+		// This line alone. The log has what is missing; the file says that it is.
+		k.Logger.WarnContext(ctx, "what a line of a batch came to cannot be read", "batch", b.ID, "line", number, "response", id, "error", err)
+		status, body, err = k.lostLine(id)
+	}
 	c.Result = batch.Answered(b.ID, number, customID, status, body)
 	return c, err
+}
+
+// lostLine is the answer of a line whose response can no longer be read.
+func (k *Intake) lostLine(id string) (int, json.RawMessage, error) {
+	e := responses.Error{
+		Status: http.StatusBadGateway, Type: responses.ErrBadGateway, Message: "what is stored of the response " + id + " can no longer be read",
+	}
+	body, err := e.MarshalWire(k.ownDialect())
+	return e.Status, body, err
 }
 
 // lineBody is what the request of a line is answered with: with a response, or with an error where there is none. A run that has failed is
@@ -155,7 +247,7 @@ func (k *Intake) lineBody(ctx context.Context, b *batch.Batch, id string, e end)
 		body, err := notAnswered(e.outcome).MarshalWire(k.ownDialect())
 		return max(status, http.StatusBadGateway), body, err
 	}
-	response, err := k.complete(ctx, begun, e.outcome)
+	response, err := k.complete(ctx, begun, e.outcome, nil)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -43,16 +43,12 @@ func (s *Starter) batchProgress(ctx context.Context, b *batch.Batch) *workflows.
 	}
 	asking, cancel := context.WithTimeout(ctx, progressTimeout)
 	defer cancel()
-	d, err := s.Temporal.DescribeWorkflow(asking, b.ID, "")
+	over, err := s.workflowOver(asking, b)
 	if err != nil {
 		return nil
 	}
-	switch d.Status {
-	case enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED:
+	if over {
 		s.failBatch(ctx, b)
-		return nil
-	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
-	default:
 		return nil
 	}
 	answer, err := s.Temporal.QueryWorkflow(asking, b.ID, "", workflows.BatchProgressName)
@@ -66,17 +62,29 @@ func (s *Starter) batchProgress(ctx context.Context, b *batch.Batch) *workflows.
 	return &p
 }
 
+// workflowOver reports whether nothing runs a batch any more that had begun: its workflow has ended, or Temporal does not know it.
+func (k *Intake) workflowOver(ctx context.Context, b *batch.Batch) (bool, error) {
+	d, err := k.Temporal.DescribeWorkflow(ctx, b.ID, "")
+	if hasEnded(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING && d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, nil
+}
+
 // failBatch ends a batch whose workflow is over and has not ended it. Its lines, which run on, are nobody's.
-func (s *Starter) failBatch(ctx context.Context, b *batch.Batch) {
-	err := s.closeFiles(ctx, b)
+func (k *Intake) failBatch(ctx context.Context, b *batch.Batch) {
+	err := k.closeFiles(ctx, b)
 	var now batch.Batch
 	if err == nil {
-		now, err = s.Store.FailBatch(ctx, b.Organization, b.ID, []batch.Problem{{
-			Code: "batch_terminated", Message: "the batch was ended by an operator, in Temporal; what it had come to is in its files",
+		now, err = k.Store.FailBatch(ctx, b.Organization, b.ID, []batch.Problem{{
+			Code: "batch_terminated", Message: "the workflow of the batch was ended, or is gone, in Temporal; what it had come to is in its files",
 		}})
 	}
 	if err != nil {
-		s.Logger.WarnContext(ctx, "a batch whose workflow is over could not be ended", "batch", b.ID, "error", err)
+		k.Logger.WarnContext(ctx, "a batch whose workflow is over could not be ended", "batch", b.ID, "error", err)
 		return
 	}
 	*b = now

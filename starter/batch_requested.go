@@ -49,7 +49,9 @@ func (k *Intake) takeBatch(ctx context.Context, in workflows.BatchAcceptInput) (
 	if err := k.beginFiles(ctx, &b); err != nil {
 		return out, err
 	}
-	return k.batchInput(who, &b), nil
+	out = k.batchInput(who, &b)
+	out.MembersOnly = r.MembersOnly
+	return out, nil
 }
 
 // keepBatch stores a batch, unless an attempt before has.
@@ -64,5 +66,9 @@ func (k *Intake) keepBatch(ctx context.Context, who identity.Principal, b batch.
 	if err := k.checkInputFile(ctx, who, b.InputFile); err != nil {
 		return b, err
 	}
-	return b, k.Store.AddBatch(ctx, who.Acts("temporal"), b, k.Limits.Batch.UnderWay)
+	err = k.Store.AddBatch(ctx, who.Acts("temporal"), b, k.Limits.Batch.UnderWay)
+	if errors.Is(err, store.ErrTooMany) {
+		return b, tooManyBatches()
+	}
+	return b, err
 }

@@ -164,6 +164,40 @@ func TestScheduleOfBatches(t *testing.T) {
 	s.ask(t, annsKey, http.MethodDelete, path, "").want(t, http.StatusOK)
 }
 
+// TestScheduleHoldsItsFile: the file of a schedule of batches neither expires nor is deleted before the schedule lets go of it.
+func TestScheduleHoldsItsFile(t *testing.T) {
+	t.Parallel()
+	organization := "acme-" + uuid.NewString()
+	s := newSchedulerOf(t, organization, modeltest.New(), withDatabase(t, organization))
+	first, second, third := s.upload(t, batchLine("a")), s.upload(t, batchLine("b")), s.upload(t, batchLine("c"))
+	batch := func(file string) string {
+		return `"batch":{"input_file_id":"` + file + `","endpoint":"/v1/responses","completion_window":"24h"}`
+	}
+	remove := func(file string) answer { return as(t, apiKey, http.MethodDelete, s.url+filesPath+"/"+file, "") }
+	made := s.made(t, `{"interval":86400,`+batch(first)+`}`)
+	path := "/" + made.ID
+	remove(first).want(t, http.StatusConflict, made.ID+": give that schedule another file")
+
+	s.ask(t, apiKey, http.MethodPatch, path, `{`+batch("file-none")+`}`).want(t, http.StatusBadRequest, `"param":"batch.input_file_id"`)
+	s.ask(t, apiKey, http.MethodPatch, path, `{"request":{"input":"hi"}}`).want(t, http.StatusBadRequest, `"param":"request"`)
+	s.ask(t, apiKey, http.MethodPatch, path, `{`+batch(second)+`}`).want(t, http.StatusOK, second)
+	eventually(t, "the former file is let go of", func() bool { return remove(first).status == http.StatusOK })
+	remove(second).want(t, http.StatusConflict, made.ID)
+
+	// A schedule that Temporal refuses holds nothing.
+	s.ask(t, apiKey, http.MethodPost, "", `{"cron":["61 3 * * *"],`+batch(third)+`}`).want(t, http.StatusBadRequest, `"param":"cron"`)
+	eventually(t, "the file of no schedule is let go of", func() bool { return remove(third).status == http.StatusOK })
+
+	later := time.Now().Add(1000 * time.Hour)
+	if gone, err := s.store(t).ExpireFiles(t.Context(), later, 50); err != nil || len(gone) != 0 {
+		t.Errorf("%q have expired, %v", gone, err)
+	}
+	s.ask(t, apiKey, http.MethodDelete, path, "").want(t, http.StatusOK)
+	if gone, err := s.store(t).ExpireFiles(t.Context(), later, 50); err != nil || len(gone) != 1 || gone[0] != second {
+		t.Errorf("%q have expired, %v", gone, err)
+	}
+}
+
 func (s *scheduler) store(t *testing.T) *store.Store {
 	t.Helper()
 	return s.options.Connections.Store

@@ -2,6 +2,7 @@ package starter
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
 	"go.temporal.io/sdk/activity"
@@ -50,7 +51,14 @@ func (k *Intake) retryLines(ctx context.Context, b *batch.Batch) ([]batch.Proble
 	return nil, err
 }
 
-// copyFailed copies the lines that have failed.
+// unreadableFiles is the problem of a retry of a batch whose files were damaged.
+func unreadableFiles(b *batch.Batch) []batch.Problem {
+	return []batch.Problem{{
+		Code: "invalid_file", Param: "retry_of", Message: "the files of the batch " + b.RetryOf + " can no longer be read: upload what is to be retried",
+	}}
+}
+
+// copyFailed copies the lines that have failed. Those whose responses are only too large for a file have been run.
 func (k *Intake) copyFailed(ctx context.Context, b, of *batch.Batch) error {
 	failed := lineReader{files: k.Files, organization: b.Organization, id: of.ErrorFile}
 	input := lineReader{files: k.Files, organization: b.Organization, id: of.InputFile}
@@ -71,7 +79,11 @@ func (k *Intake) copyFailed(ctx context.Context, b, of *batch.Batch) error {
 		if e == nil {
 			return write()
 		}
-		for id := customID(e); ; {
+		id, code := failedID(e)
+		if code == batch.CodeTooLarge {
+			continue
+		}
+		for {
 			line, err := input.next(ctx)
 			if err != nil {
 				return err
@@ -91,6 +103,18 @@ func (k *Intake) copyFailed(ctx context.Context, b, of *batch.Batch) error {
 			}
 		}
 	}
+}
+
+// failedID is what a line of an error file says that it is of, and the code of why it has no answer.
+func failedID(line []byte) (id, code string) {
+	var l struct {
+		CustomID string          `json:"custom_id"`
+		Error    *batch.NoAnswer `json:"error"`
+	}
+	if err := json.Unmarshal(line, &l); err != nil || l.Error == nil {
+		return l.CustomID, ""
+	}
+	return l.CustomID, l.Error.Code
 }
 
 // retryPart is how many bytes a part of an input file has.

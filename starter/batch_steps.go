@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -51,6 +52,7 @@ func (k *Intake) BatchBegin(ctx context.Context, in workflows.BatchBeginInput) (
 		out.Status = b.Status
 		return out, err
 	}
+	defer beating(ctx)()
 	if err := k.beginFiles(ctx, &b); err != nil {
 		return out, err
 	}
@@ -91,10 +93,11 @@ func (k *Intake) beginFiles(ctx context.Context, b *batch.Batch) error {
 	return err
 }
 
-// closeFiles says that the files of a batch have all they will have, and lets go of them.
+// closeFiles says that the files of a batch have all they will have, and lets go of them. Files that are not there do not keep it from
+// ending.
 func (k *Intake) closeFiles(ctx context.Context, b *batch.Batch) error {
 	for _, id := range []string{b.OutputFile, b.ErrorFile} {
-		if _, err := k.Files.Finish(ctx, b.Organization, id); err != nil {
+		if _, err := k.Files.Finish(ctx, b.Organization, id); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 	}
@@ -105,6 +108,10 @@ func (k *Intake) closeFiles(ctx context.Context, b *batch.Batch) error {
 func (k *Intake) lines(ctx context.Context, b *batch.Batch) (int, []batch.Problem, error) {
 	if b.RetryOf != "" {
 		problems, err := k.retryLines(ctx, b)
+		if errors.Is(err, file.ErrCorrupt) {
+			k.Logger.WarnContext(ctx, "a batch cannot be retried", "batch", b.ID, "retry_of", b.RetryOf, "error", err)
+			problems, err = unreadableFiles(b), nil
+		}
 		if err != nil || len(problems) > 0 {
 			return 0, problems, err
 		}
@@ -139,15 +146,38 @@ func (k *Intake) BatchShare(ctx context.Context, in workflows.BatchShareInput) (
 	}
 	b, err := k.Store.Batch(ctx, in.Organization, in.BatchID)
 	if err != nil {
-		return workflows.BatchShareResult{}, err
+		return workflows.BatchShareResult{}, finalOfFiles(err)
 	}
 	share, err := k.share(ctx, in.Organization, in.BatchID, in.Places)
+	if err == nil && share < b.Concurrency {
+		k.lookAfterAnother(ctx, &b)
+	}
 	return workflows.BatchShareResult{Share: share, Paused: b.Paused, Cancelled: b.Status == batch.Cancelling}, err
 }
 
 func (k *Intake) share(ctx context.Context, organization, id string, places int) (int, error) {
 	running, err := k.Store.RunningBatches(ctx, organization)
 	return batch.Share(places, running, id), err
+}
+
+// lookAfterAnother ends another batch of the organization whose workflow is over without having said so: an operator has ended it, and
+// nobody has looked since. Until then it would keep its share. One at a time is enough, since those that want more ask again and again.
+func (k *Intake) lookAfterAnother(ctx context.Context, b *batch.Batch) {
+	running, err := k.Store.RunningBatches(ctx, b.Organization)
+	if err != nil || len(running) == 0 {
+		return
+	}
+	id := running[rand.IntN(len(running))].ID
+	if id == b.ID {
+		return
+	}
+	other, err := k.Store.Batch(ctx, b.Organization, id)
+	if err != nil {
+		return
+	}
+	if over, err := k.workflowOver(ctx, &other); err == nil && over {
+		k.failBatch(ctx, &other)
+	}
 }
 
 // BatchEnd completes the files of a batch and ends it. It may be repeated.
@@ -157,20 +187,25 @@ func (k *Intake) BatchEnd(ctx context.Context, in workflows.BatchEndInput) error
 	}
 	if in.Status == batch.Completed {
 		if _, err := k.Store.MoveBatch(ctx, in.Organization, in.BatchID, batch.Finalizing); err != nil {
-			return err
+			return finalOfFiles(err)
 		}
 	}
+	defer beating(ctx)()
 	b, err := k.Store.Batch(ctx, in.Organization, in.BatchID)
 	if err != nil {
-		return err
+		return finalOfFiles(err)
 	}
 	if err := k.closeFiles(ctx, &b); err != nil {
 		return err
 	}
 	if in.Status == batch.Failed {
-		_, err = k.Store.FailBatch(ctx, in.Organization, in.BatchID, []batch.Problem{{
+		p := batch.Problem{
 			Code: "internal_error", Message: "the batch could not go on; what it had come to is in its files. The log of the workers has the reason",
-		}})
+		}
+		if in.Reason != "" {
+			p.Message = "the batch could not go on: " + in.Reason + ". What it had come to is in its files"
+		}
+		_, err = k.Store.FailBatch(ctx, in.Organization, in.BatchID, []batch.Problem{p})
 		return err
 	}
 	_, err = k.Store.MoveBatch(ctx, in.Organization, in.BatchID, in.Status)

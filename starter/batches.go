@@ -73,21 +73,23 @@ func (s *Starter) beginBatch(w http.ResponseWriter, r *http.Request, who identit
 	case errors.Is(err, store.ErrConflict):
 		return s.repeatedBatch(r, who, b, err)
 	case errors.Is(err, store.ErrTooMany):
-		return b, &refusal{&responses.Error{
-			Status: http.StatusTooManyRequests, Type: responses.ErrRateLimited, Code: "batch_limit_exceeded",
-			Message: "the organization has as many batches under way as it may have; wait until one has ended",
-		}, retryBatch}
+		return b, &refusal{tooManyBatches(), retryBatch}
 	case err != nil:
 		return b, err
 	}
-	if err := s.startBatch(ctx, who, &b); err != nil {
-		if b.Fingerprint == "" { // nobody can repeat the request, other than by one for another batch
-			s.takeBack(context.WithoutCancel(ctx), actor(r, who), &b)
-		}
+	// Nobody can repeat a request without a key, other than by one for another batch: what could not be begun is taken back.
+	if err := s.startBatch(ctx, who, &b); err != nil && (b.Fingerprint != "" || s.takeBack(context.WithoutCancel(ctx), actor(r, who), &b)) {
 		return b, err
 	}
 	s.Logger.InfoContext(ctx, "batch started", "request", requestID(w), "batch", b.ID, "organization", who.Organization, "user", who.User, "key", who.Key)
 	return b, nil
+}
+
+func tooManyBatches() *responses.Error {
+	return &responses.Error{
+		Status: http.StatusTooManyRequests, Type: responses.ErrRateLimited, Code: "batch_limit_exceeded",
+		Message: "the organization has as many batches under way as it may have; wait until one has ended",
+	}
 }
 
 // retryBatch is when one who has too many batches may try again.
@@ -117,6 +119,10 @@ func (s *Starter) startBatch(ctx context.Context, who identity.Principal, b *bat
 		return err
 	}
 	in := s.batchInput(who, b)
+	var err error
+	if in.MembersOnly, err = s.isMember(ctx, identity.Principal{Organization: b.Organization, User: b.User}); err != nil {
+		return err
+	}
 	options := client.StartWorkflowOptions{
 		ID:                    b.ID,
 		TaskQueue:             s.TaskQueue,
@@ -133,7 +139,7 @@ func (s *Starter) startBatch(ctx context.Context, who identity.Principal, b *bat
 			workflows.Created.ValueSet(b.Times.Created),
 		),
 	}
-	err := s.starting(ctx, who, func(ctx context.Context) error {
+	err = s.starting(ctx, who, func(ctx context.Context) error {
 		_, err := s.Temporal.ExecuteWorkflow(ctx, options, workflows.BatchName, in)
 		return err
 	})
@@ -142,7 +148,9 @@ func (s *Starter) startBatch(ctx context.Context, who identity.Principal, b *bat
 		return err
 	}
 	b.Started = true
-	return s.Store.StartedBatch(ctx, b.Organization, b.ID)
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
+	defer cancel()
+	return s.Store.StartedBatch(noting, b.Organization, b.ID)
 }
 
 // batchInput is the input of a batch's workflow. Somebody else than the one who made it may begin it, and lends it no rights.
@@ -159,11 +167,15 @@ func (k *Intake) batchInput(who identity.Principal, b *batch.Batch) workflows.Ba
 	return in
 }
 
-// takeBack removes a batch that could not be begun. If it has begun nevertheless, its workflow finds that there is no such batch.
-func (s *Starter) takeBack(ctx context.Context, by identity.Actor, b *batch.Batch) {
+// takeBack removes a batch that could not be begun. If its workflow begins later nevertheless, it finds that there is no such batch; if that
+// was faster, the batch is there and runs, and takeBack returns false.
+func (s *Starter) takeBack(ctx context.Context, by identity.Actor, b *batch.Batch) bool {
 	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
 	defer cancel()
 	err := s.Store.RemoveBatch(ctx, b.Organization, b.ID)
+	if errors.Is(err, store.ErrConflict) {
+		return false
+	}
 	if err == nil {
 		err = s.Files.Release(ctx, b.ID)
 	}
@@ -178,6 +190,7 @@ func (s *Starter) takeBack(ctx context.Context, by identity.Actor, b *batch.Batc
 	if err != nil {
 		s.Logger.WarnContext(ctx, "a batch that was not begun is left in the list", "batch", b.ID, "error", err)
 	}
+	return true
 }
 
 // checkInputFile wants a file of the caller's organization that has requests.
@@ -316,7 +329,7 @@ func (s *Starter) retryFailed(w http.ResponseWriter, r *http.Request, who identi
 		return batch.Batch{}, err
 	}
 	b := given.batch(who, key)
-	b.InputFile, b.RetryOf = file.NewID(), of.ID
+	b.InputFile, b.RetryOf, b.OutputAge = file.NewID(), of.ID, of.OutputAge
 	b.Fingerprint = fingerprint(key, []byte(of.ID+"\n"+strings.TrimSpace(string(body))))
 	switch {
 	case !of.Status.Ended():

@@ -165,3 +165,31 @@ func TestStatusOfRefusedLines(t *testing.T) {
 		}
 	}
 }
+
+// TestBatchThatBeganAfterAll: a request whose start was answered with an error takes nothing from a batch that has begun nevertheless.
+func TestBatchThatBeganAfterAll(t *testing.T) {
+	t.Parallel()
+	m := newManaged(t)
+	in := decoded[shownFile](t, m.uploadAs(t, "alice", purposeBatch, fileOf(batchLine("a"))))
+	begun := func(change func(*batch.Batch)) batch.Batch {
+		b := m.stored(t, func(b *batch.Batch) { b.Started, b.InputFile = false, in.ID })
+		b.Organization = "acme"
+		if err := m.starter.beginFiles(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		change(&b)
+		return b
+	}
+	gone := begun(func(*batch.Batch) {})
+	runs := begun(func(b *batch.Batch) { must(m.store.RunBatch(t.Context(), "acme", b.ID, 1)) })
+	if !m.starter.takeBack(t.Context(), identity.Operator("acme"), &gone) || m.starter.takeBack(t.Context(), identity.Operator("acme"), &runs) {
+		t.Error("the wrong one is taken back")
+	}
+	m.as(t, "alice", http.MethodGet, "/v1/batches/"+gone.ID, "").want(t, http.StatusNotFound)
+	m.as(t, "alice", http.MethodGet, filesPath+"/"+gone.OutputFile, "").want(t, http.StatusNotFound)
+	m.as(t, "alice", http.MethodGet, "/v1/batches/"+runs.ID, "").want(t, http.StatusOK)
+	for _, id := range []string{in.ID, runs.OutputFile, runs.ErrorFile} {
+		m.as(t, "alice", http.MethodGet, filesPath+"/"+id, "").want(t, http.StatusOK)
+		m.as(t, "alice", http.MethodDelete, filesPath+"/"+id, "").want(t, http.StatusConflict, runs.ID)
+	}
+}

@@ -12,7 +12,7 @@ import (
 )
 
 // metered is a body that takes memory as it is read: what a slow client has announced and not sent takes none. When there is none
-// left, reading fails with a refusal.
+// left, reading fails with a refusal. What is read for a request beside its body is counted by [metered.take]; with nil it is not.
 type metered struct {
 	io.Reader
 	budget *admission.Budget
@@ -20,9 +20,12 @@ type metered struct {
 	taken  int64 // bytes
 }
 
-func (s *Starter) metered(body io.Reader, who identity.Principal) *metered {
-	return &metered{Reader: body, budget: s.gates.bodies, key: who.Account()}
+func (k *Intake) metered(body io.Reader, who identity.Principal) *metered {
+	return &metered{Reader: body, budget: k.gates.bodies, key: who.Account()}
 }
+
+// memory is the memory of a request without a body.
+func (k *Intake) memory(who identity.Principal) *metered { return k.metered(http.NoBody, who) }
 
 func (m *metered) Read(p []byte) (int, error) {
 	n, err := m.Reader.Read(p)
@@ -36,9 +39,39 @@ func (m *metered) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// take takes memory for n bytes that are about to be read, or fails with a refusal. What is larger than the share of a key takes all of
+// that: it is let through when its key reads nothing else, or nobody could ever have it.
+func (m *metered) take(n int64) error {
+	if m == nil {
+		return nil
+	}
+	if share := m.budget.Share(); share > 0 {
+		n = max(min(n, share-m.taken), 0)
+	}
+	switch err := m.budget.Take(m.key, n); {
+	case errors.Is(err, admission.ErrShare):
+		return tooMany(retryBusy, "what the requests of this API key read at the same time is too large together; try again")
+	case err != nil:
+		return busy("what is read at the same time is too large together; try again")
+	}
+	m.taken += n
+	return nil
+}
+
+// held is how many bytes are taken.
+func (m *metered) held() int64 {
+	if m == nil {
+		return 0
+	}
+	return m.taken
+}
+
 // keep gives back all but n bytes, which something holds that was made of the body.
-func (m *metered) keep(n int) {
-	if spare := m.taken - int64(n); spare > 0 {
+func (m *metered) keep(n int64) {
+	if m == nil {
+		return
+	}
+	if spare := m.taken - n; spare > 0 {
 		m.budget.Give(m.key, spare)
 		m.taken -= spare
 	}

@@ -52,11 +52,11 @@ func (s *Starter) compact(w http.ResponseWriter, r *http.Request, who identity.P
 		return err
 	}
 	defer memory.done()
-	b, err := s.beginCompaction(r.Context(), who, call{body: body, dialect: s.dialect(r), key: key, request: requestID(w)})
+	b, err := s.beginCompaction(r.Context(), who, call{body: body, dialect: s.dialect(r), key: key, request: requestID(w), memory: memory})
 	if err != nil {
 		return err
 	}
-	memory.keep(b.size)
+	memory.keep(int64(b.size))
 	out, err := s.finish(r.Context(), b)
 	if err != nil {
 		return err
@@ -82,7 +82,11 @@ func (s *Starter) beginCompaction(ctx context.Context, who identity.Principal, c
 			return nil, err
 		}
 	}
-	if err := s.resolveReferences(ctx, who, req, b); err != nil {
+	// What is too long to go on with can still be made short: it has grown beyond the limit by one run at the most.
+	if err := s.measure(ctx, req, &b, 2*s.Limits.Run.ConversationBytes, c.memory); err != nil {
+		return nil, err
+	}
+	if err := s.resolveReferences(ctx, who, req, b, c.memory); err != nil {
 		return nil, err
 	}
 	req.Input = append(req.Input, &responses.Message{

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"perdure/internal/blob"
 	"perdure/internal/identity"
@@ -19,6 +18,8 @@ type before struct {
 	transcript transcript.Transcript
 	// owner is the workflow ID of the response or the conversation that the transcript is of.
 	owner string
+	// bytes is the size of the transcript, and most what it may have with the request's items; 0 is no limit.
+	bytes, most int64
 	// What the last response of the conversation waits for.
 	pendingCalls     []string
 	pendingApprovals []string
@@ -42,13 +43,16 @@ func (k *Intake) before(ctx context.Context, who identity.Principal, req *respon
 	if err != nil {
 		return b, err
 	}
-	if err := k.resolveReferences(ctx, who, req, b); err != nil {
+	if err := k.measure(ctx, req, &b, k.Limits.Run.ConversationBytes, c.memory); err != nil {
+		return b, err
+	}
+	if err := k.resolveReferences(ctx, who, req, b, c.memory); err != nil {
 		return b, err
 	}
 	if err := b.checkOutputs(req); err != nil {
 		return b, err
 	}
-	b.answers, err = k.approvalAnswers(ctx, req, b)
+	b.answers, err = k.approvalAnswers(ctx, req, b, c)
 	return b, err
 }
 
@@ -91,8 +95,8 @@ func previousNotFound(id string) *responses.Error {
 }
 
 // itemsBefore reads the conversation that a request goes on with.
-func (k *Intake) itemsBefore(ctx context.Context, b before) ([]responses.Item, error) {
-	return transcript.Load(ctx, k.Blobs.For(b.owner), b.transcript, 0)
+func (k *Intake) itemsBefore(ctx context.Context, b before, memory *metered) ([]responses.Item, error) {
+	return k.items(ctx, b.owner, b.transcript, 0, memory)
 }
 
 // checkOutputs wants every function call that the earlier response ended with to be answered, and nothing else.
@@ -119,62 +123,17 @@ func (b before) checkOutputs(req *responses.Request) error {
 // other. One that was deleted just now is not found.
 func (k *Intake) takeOver(ctx context.Context, store *blob.Store, b before, req *responses.Request) (transcript.Transcript, error) {
 	own, err := transcript.Copy(ctx, store, k.Blobs.For(b.owner), b.transcript)
+	return own, k.ifGone(ctx, b, req, err)
+}
+
+// ifGone makes a not found of the error of a conversation that was deleted just now. Others it returns as they are.
+func (k *Intake) ifGone(ctx context.Context, b before, req *responses.Request, err error) error {
 	if !errors.Is(err, blob.ErrNotFound) {
-		return own, err
+		return err
 	}
 	k.Logger.WarnContext(ctx, "a conversation that a request goes on with was deleted, or its values are missing", "of", b.owner, "error", err)
-	switch {
-	case req.Conversation != "":
-		return own, conversationNotFound(req.Conversation)
-	default:
-		return own, previousNotFound(req.PreviousResponseID)
+	if req.Conversation != "" {
+		return conversationNotFound(req.Conversation)
 	}
-}
-
-// resolveReferences puts the items that the input refers to in the places of the references.
-func (k *Intake) resolveReferences(ctx context.Context, who identity.Principal, req *responses.Request, b before) error {
-	sources := map[string][]responses.Item{}
-	for i, item := range req.Input {
-		reference, ok := item.(*responses.ItemReference)
-		if !ok {
-			continue
-		}
-		source, ok := responses.ParseItemID(reference.ID)
-		if !ok || req.Conversation != "" {
-			source = "" // an item of the conversation
-		}
-		if _, ok := sources[source]; !ok {
-			items, err := k.itemsOf(ctx, who, source, b)
-			if err != nil {
-				return err
-			}
-			sources[source] = items
-		}
-		found := slices.IndexFunc(sources[source], func(item responses.Item) bool { return responses.IDOf(item) == reference.ID })
-		if found < 0 {
-			return responses.Invalid("input["+strconv.Itoa(i)+"].id", "no item with the id %q is stored", clip(reference.ID))
-		}
-		req.Input[i] = sources[source][found]
-	}
-	return nil
-}
-
-// itemsOf returns the items of a stored response, or of the conversation; none where there is no such response.
-func (k *Intake) itemsOf(ctx context.Context, who identity.Principal, responseID string, b before) ([]responses.Item, error) {
-	if responseID == "" {
-		return k.itemsBefore(ctx, b)
-	}
-	e, err := k.stored(ctx, who, responseID)
-	var shown *responses.Error
-	if errors.As(err, &shown) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	out, err := k.outcome(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	return transcript.Load(ctx, k.Blobs.For(responseID), out.Conversation, 0)
+	return previousNotFound(req.PreviousResponseID)
 }

@@ -7,7 +7,6 @@ import (
 
 	"perdure/internal/identity"
 	"perdure/internal/responses"
-	"perdure/internal/transcript"
 	"perdure/workflows"
 )
 
@@ -26,7 +25,9 @@ func (s *Starter) listConversationItems(w http.ResponseWriter, r *http.Request, 
 	if params.Get("after") == "" && params.Get("order") != "asc" {
 		from = max(0, state.Transcript.Len()-limit-1) // one more than asked for shows that there is more
 	}
-	items, err := transcript.Load(r.Context(), s.Blobs.For(state.ConversationID), state.Transcript, from)
+	memory := s.memory(who)
+	defer memory.done()
+	items, err := s.items(r.Context(), state.ConversationID, state.Transcript, from, memory)
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (s *Starter) createConversationItems(w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
-	items, err := transcript.Load(r.Context(), s.Blobs.For(state.ConversationID), state.Transcript, state.Transcript.Len()-added.Len())
+	items, err := s.items(r.Context(), state.ConversationID, state.Transcript, state.Transcript.Len()-added.Len(), memory)
 	if err != nil {
 		return err
 	}
@@ -79,7 +80,9 @@ func (s *Starter) getConversationItem(w http.ResponseWriter, r *http.Request, wh
 	if err != nil {
 		return err
 	}
-	items, err := transcript.Load(r.Context(), s.Blobs.For(state.ConversationID), state.Transcript, 0)
+	memory := s.memory(who)
+	defer memory.done()
+	items, err := s.items(r.Context(), state.ConversationID, state.Transcript, 0, memory)
 	if err != nil {
 		return err
 	}

@@ -37,11 +37,7 @@ func serveConversations(t *testing.T, change ...func(*Options)) *rig {
 // ask sends a request for a path below /v1/conversations with a key.
 func (r *rig) ask(t *testing.T, key, method, path, body string) answer {
 	t.Helper()
-	a, err := do(t.Context(), method, r.url+"/v1/conversations"+path, strings.NewReader(body), "Authorization", "Bearer "+key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
+	return as(t, key, method, r.url+"/v1/conversations"+path, body)
 }
 
 func decoded[T any](t *testing.T, a answer) T {

@@ -41,11 +41,11 @@ func (s *Starter) createResponse(w http.ResponseWriter, r *http.Request, who ide
 		return err
 	}
 	defer memory.done()
-	run, err := s.accept(r.Context(), who, call{body: body, dialect: s.dialect(r), key: key, request: requestID(w)})
+	run, err := s.accept(r.Context(), who, call{body: body, dialect: s.dialect(r), key: key, request: requestID(w), memory: memory})
 	if err != nil {
 		return err
 	}
-	memory.keep(run.size)
+	memory.keep(int64(run.size))
 	switch {
 	case run.stream:
 		return s.streamRun(w, r, run)
@@ -65,6 +65,8 @@ type call struct {
 	request string // its ID, for the log
 	// live are responses that are not stored but may be continued here: those of the same WebSocket.
 	live map[string]bool
+	// memory is that of the request, which also counts what it refers to.
+	memory *metered
 }
 
 // begun is a run that has been accepted. Of the request, which may be large, it holds only what the response repeats.
@@ -79,7 +81,7 @@ type begun struct {
 
 // accept starts the run that a request asks for, or attaches to the one that an earlier request with the same key has started.
 func (s *Starter) accept(ctx context.Context, who identity.Principal, c call) (*begun, error) {
-	req, err := responses.DecodeRequest(c.body)
+	req, err := responses.DecodeRequest(c.body, c.dialect)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +189,7 @@ func (s *Starter) answerWhenDone(w http.ResponseWriter, r *http.Request, b *begu
 	if err != nil {
 		return err
 	}
-	response, err := s.complete(r.Context(), b.response, out)
+	response, err := s.complete(r.Context(), b.response, out, nil)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,11 @@ func wireError(err error) *responses.Error {
 		return shown
 	case errors.As(err, &tooLarge):
 		return tooLargeError(tooLarge.Limit)
+	case errors.Is(err, blob.ErrTooLarge):
+		return &responses.Error{
+			Status: http.StatusRequestEntityTooLarge, Type: responses.ErrPayloadTooLarge,
+			Message: "a part of the request is larger than " + bytesInWords(blob.MaxBytes) + " as it is stored; send less",
+		}
 	case temporalAway(err):
 		return unavailable("the workflow service cannot be reached; try again")
 	case errors.Is(err, store.ErrUnavailable):
@@ -48,6 +53,8 @@ func fileError(err error) *responses.Error {
 		return responses.Invalid(fieldFile, "%s", lines)
 	case errors.As(err, &field):
 		return responses.Invalid(field.Name, "%s", field.Message)
+	case errors.As(err, &held) && strings.HasPrefix(held.Holder, schedulePrefix):
+		return conflict("the file is needed by " + held.Holder + ": give that schedule another file, or delete it")
 	case errors.As(err, &held):
 		return conflict("the file is needed by " + held.Holder + ": wait until that has ended, or cancel it")
 	default:

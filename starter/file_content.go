@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"perdure/internal/file"
@@ -30,6 +31,9 @@ func (s *Starter) SendFile(w http.ResponseWriter, r *http.Request, who identity.
 	h.Set("X-Content-Type-Options", "nosniff")
 	if !content.File.Growing {
 		h.Set("ETag", `"`+content.File.ID+`"`)
+	}
+	if strings.Contains(r.Header.Get("Range"), ",") {
+		r.Header.Del("Range") // the whole is a good answer, too, and each range costs a part
 	}
 	reader := &contentReader{Content: content}
 	http.ServeContent(&pacedWriter{w, http.NewResponseController(w), s.slowClient}, r, "", time.Time{}, reader)

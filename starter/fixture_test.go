@@ -246,11 +246,7 @@ func do(ctx context.Context, method, url string, body io.Reader, header ...strin
 
 func (r *rig) create(t *testing.T, body string) answer {
 	t.Helper()
-	a, err := post(t.Context(), r.url+"/v1/responses", body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
+	return as(t, apiKey, http.MethodPost, r.url+"/v1/responses", body)
 }
 
 func must[T any](v T, err error) T {

@@ -34,7 +34,9 @@ func (s *Starter) getResponse(w http.ResponseWriter, r *http.Request, who identi
 	if events {
 		return s.streamStored(w, r, e, after)
 	}
-	response, err := s.load(r.Context(), e)
+	memory := s.memory(who)
+	defer memory.done()
+	response, err := s.load(r.Context(), e, memory)
 	if err != nil {
 		return err
 	}
@@ -104,7 +106,7 @@ func (s *Starter) answerCancelled(w http.ResponseWriter, r *http.Request, e *env
 	if err != nil {
 		return err
 	}
-	response, err := s.complete(r.Context(), e.response, end.outcome)
+	response, err := s.complete(r.Context(), e.response, end.outcome, nil)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"perdure/internal/identity"
 	"perdure/internal/payload"
 	"perdure/internal/responses"
-	"perdure/internal/transcript"
 	"perdure/workflows"
 )
 
@@ -32,7 +31,9 @@ func (s *Starter) listInputItems(w http.ResponseWriter, r *http.Request, who ide
 	if err != nil {
 		return err
 	}
-	items, err := s.inputItems(r.Context(), e.response.ID)
+	memory := s.memory(who)
+	defer memory.done()
+	items, err := s.inputItems(r.Context(), e.response.ID, memory)
 	if err != nil {
 		return err
 	}
@@ -47,12 +48,12 @@ func (s *Starter) listInputItems(w http.ResponseWriter, r *http.Request, who ide
 const localActivity = "LocalActivity"
 
 // inputItems reads the items from the run's own input.
-func (s *Starter) inputItems(ctx context.Context, id string) ([]responses.Item, error) {
+func (s *Starter) inputItems(ctx context.Context, id string, memory *metered) ([]responses.Item, error) {
 	in, err := s.input(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return transcript.Load(ctx, s.Blobs.For(id), in.Input, in.InputFrom)
+	return s.items(ctx, id, in.Input, in.InputFrom, memory)
 }
 
 // input reads a run's input: its first event, or what its first step has made of a request. Until then it is empty and has a Request.

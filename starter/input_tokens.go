@@ -23,7 +23,7 @@ func (s *Starter) countInputTokens(w http.ResponseWriter, r *http.Request, who i
 		return err
 	}
 	defer memory.done()
-	req, err := responses.DecodeRequest(body)
+	req, err := responses.DecodeRequest(body, s.dialect(r))
 	if err != nil {
 		return err
 	}
@@ -31,11 +31,11 @@ func (s *Starter) countInputTokens(w http.ResponseWriter, r *http.Request, who i
 		return err
 	}
 	ctx, d := r.Context(), s.dialect(r)
-	before, err := s.before(ctx, who, req, call{dialect: d})
+	before, err := s.before(ctx, who, req, call{dialect: d, memory: memory})
 	if err != nil {
 		return err
 	}
-	items, err := s.itemsBefore(ctx, before)
+	items, err := s.itemsBefore(ctx, before, memory)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ const (
 	organizationPath = "/v1/organization"
 )
 
-// managedRoutes are those of what the database has. docs/openapi.yaml has each, and TestStrangers a case for each.
+// managedRoutes are those of what the database has. openapi.yaml has each, and TestStrangers a case for each.
 func (s *Starter) managedRoutes(handle func(pattern string, h http.Handler)) {
 	handle("GET /v1/me", s.managed(s.getCaller))
 	handle("GET "+organizationPath, s.managed(s.getOrganization))

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// openAPI describes the routes of what people manage.
+// openAPI describes the routes of the API.
 //
 //go:embed openapi.yaml
 var openAPI []byte

@@ -2,6 +2,7 @@ package starter
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,7 +15,10 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 	"go.yaml.in/yaml/v3"
 
+	"perdure/internal/file"
 	"perdure/internal/mcptest"
+	"perdure/internal/responses"
+	"perdure/internal/store"
 )
 
 // apiDocument is openapi.yaml as far as tests need it. The schemas of OpenAPI 3.1 are JSON Schemas.
@@ -73,6 +77,9 @@ func (d apiDocument) operations() map[string]operation {
 	return all
 }
 
+// apiOperations are read once: every answer of most tests is looked up.
+var apiOperations = sync.OnceValue(func() map[string]operation { return apiDoc().operations() })
+
 var resolvedSchemas sync.Map // by their text
 
 // check validates a value against a schema of the document.
@@ -100,9 +107,9 @@ func checkAnswer(t *testing.T, mux *http.ServeMux, method, address string, a ans
 	r := must(http.NewRequestWithContext(t.Context(), method, address, nil))
 	_, pattern := mux.Handler(r)
 	doc := apiDoc()
-	o, ok := doc.operations()[pattern]
+	o, ok := apiOperations()[pattern]
 	if !ok {
-		return // of another part of the API
+		return // of no part of the API
 	}
 	d, ok := o.Responses[strconv.Itoa(a.status)]
 	if name, isRef := strings.CutPrefix(d.Ref, "#/components/responses/"); isRef {
@@ -127,17 +134,24 @@ func checkAnswer(t *testing.T, mux *http.ServeMux, method, address string, a ans
 	}
 }
 
-// TestOpenAPIRoutes: the file has each route of these, and no other.
+// allRoutes calls handle for each route that the API has where it has a database and files.
+func allRoutes(handle func(pattern string, h http.Handler)) {
+	whole := &Starter{Intake: &Intake{Options: Options{Files: &file.Service{}}, Store: &store.Store{}}}
+	whole.apiRoutes(handle)
+}
+
+// apiMux tells the pattern of a request for the API.
+var apiMux = sync.OnceValue(func() *http.ServeMux {
+	mux := http.NewServeMux()
+	allRoutes(mux.Handle)
+	return mux
+})
+
+// TestOpenAPIRoutes: the file has each route of the API, and no other.
 func TestOpenAPIRoutes(t *testing.T) {
 	t.Parallel()
 	var patterns []string
-	note := func(pattern string, _ http.Handler) { patterns = append(patterns, pattern) }
-	s := &Starter{}
-	s.managedRoutes(note)
-	s.scheduleRoutes(note)
-	s.browserRoutes(note)
-	s.fileRoutes(note)
-	s.batchRoutes(note)
+	allRoutes(func(pattern string, _ http.Handler) { patterns = append(patterns, pattern) })
 	slices.Sort(patterns)
 	if known := slices.Sorted(maps.Keys(apiDoc().operations())); !slices.Equal(known, patterns) {
 		t.Errorf("openapi.yaml has %q\nwant each of %q", known, patterns)
@@ -152,8 +166,8 @@ func TestOpenAPIExamples(t *testing.T) {
 	server := mcpServer(t, mcptest.ServerOptions{Stateless: true, JSONResponse: true})
 	count := 0
 	for pattern, o := range apiDoc().operations() {
-		if strings.Contains(pattern, schedulesPath) {
-			continue // see TestScheduleExamples
+		if strings.Contains(pattern, schedulesPath) || runDecoder(pattern) != nil {
+			continue // see TestScheduleExamples and TestRunExamples
 		}
 		content := o.RequestBody.Content["application/json"]
 		for name, example := range content.Examples {
@@ -192,4 +206,79 @@ func TestOpenAPIExamples(t *testing.T) {
 	if count < 15 {
 		t.Errorf("%s: there are %d examples", fmt.Sprint(slices.Sorted(maps.Keys(apiDoc().operations()))), count)
 	}
+}
+
+// runDecoder returns what reads the body of a route of responses or conversations; nil for other routes.
+func runDecoder(pattern string) func(body []byte) error {
+	switch pattern {
+	case "POST /v1/responses", "POST /v1/agent", "POST /v1/responses/input_tokens", "POST /v1/agent/input_tokens":
+		return func(body []byte) error { _, err := responses.DecodeRequest(body, responses.DialectAgent); return err }
+	case "POST /v1/responses/compact", "POST /v1/agent/compact":
+		return func(body []byte) error { _, err := responses.DecodeCompaction(body); return err }
+	case "POST /v1/conversations":
+		return func(body []byte) error { _, err := responses.DecodeConversation(body); return err }
+	case "POST /v1/conversations/{id}":
+		return func(body []byte) error { _, err := responses.DecodeConversationUpdate(body); return err }
+	case "POST /v1/conversations/{id}/items":
+		return func(body []byte) error { _, err := responses.DecodeConversationItems(body); return err }
+	default:
+		return nil
+	}
+}
+
+// TestRunExamples: each example of a request for a response or a conversation fits its schema, and the decoder takes it and no other members.
+func TestRunExamples(t *testing.T) {
+	t.Parallel()
+	count := 0
+	for pattern, o := range apiDoc().operations() {
+		decode := runDecoder(pattern)
+		content := o.RequestBody.Content["application/json"]
+		if decode == nil {
+			continue
+		}
+		if len(content.Examples) == 0 {
+			t.Errorf("%s has no example", pattern)
+		}
+		for name, example := range content.Examples {
+			count++
+			if err := errors.Join(apiDoc().check(content.Schema, example.Value), decode(example.Value)); err != nil {
+				t.Errorf("%s %s: %v", pattern, name, err)
+			}
+			unknown := []byte(strings.TrimSuffix(string(example.Value), "}") + `,"unknown":1}`)
+			if apiDoc().check(content.Schema, unknown) == nil || decode(unknown) == nil {
+				t.Errorf("%s %s: an unknown member is taken", pattern, name)
+			}
+		}
+	}
+	if count < 10 {
+		t.Errorf("there are %d examples", count)
+	}
+}
+
+// TestOpenAPIMembers: the members of the schemas of requests are those that the decoders know, and null is as if one were left out.
+func TestOpenAPIMembers(t *testing.T) {
+	t.Parallel()
+	members := func(schema string) []string {
+		var s struct{ Properties map[string]json.RawMessage }
+		if err := json.Unmarshal(apiDoc().Components.Schemas[schema], &s); err != nil || len(s.Properties) == 0 {
+			t.Fatalf("%s: %d members, error %v", schema, len(s.Properties), err)
+		}
+		return slices.Sorted(maps.Keys(s.Properties))
+	}
+	check := func(schema, before, after string) {
+		for _, name := range members(schema) {
+			body := before + strconv.Quote(name) + ":null" + after
+			if strings.Contains(before, strconv.Quote(name)) {
+				continue // it is required
+			}
+			if _, err := responses.DecodeRequest([]byte(body), responses.DialectOpenAI); err != nil {
+				t.Errorf("%s is refused: %v", body, err)
+			}
+		}
+	}
+	check("ResponseCreate", `{"input":"hi",`, `}`)
+	check("MCPTool", `{"input":"hi","tools":[{"type":"mcp","server_label":"s","server_url":"https://h",`, `}]}`)
+	check("FunctionTool", `{"input":"hi","tools":[{"type":"function","name":"f",`, `}]}`)
+	check("ToolFilter", `{"input":"hi","tools":[{"type":"mcp","server_label":"s","server_url":"https://h","allowed_tools":{`, `}}]}`)
+	check("TextFormat", `{"input":"hi","text":{"format":{"type":"json_schema","name":"n","schema":{},`, `}}}`)
 }

@@ -8,10 +8,10 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"perdure/internal/responses"
-	"perdure/internal/transcript"
 	"perdure/workflows"
 )
 
@@ -123,9 +123,7 @@ func (k *Intake) progress(ctx context.Context, e *envelope) (*workflows.Outcome,
 	if e.status == responses.ResponseQueued {
 		return queued, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	answer, err := k.Temporal.QueryWorkflow(ctx, e.response.ID, "", workflows.ProgressName)
+	answer, err := k.ask(ctx, e.response.ID)
 	if err != nil {
 		k.Logger.WarnContext(ctx, "run could not be asked for its progress", "response", e.response.ID, "error", err)
 		return queued, nil
@@ -135,9 +133,24 @@ func (k *Intake) progress(ctx context.Context, e *envelope) (*workflows.Outcome,
 	return &out, err
 }
 
-// complete returns the response with what its run came to.
-func (k *Intake) complete(ctx context.Context, begun *responses.Response, out *workflows.Outcome) (*responses.Response, error) {
-	output, err := transcript.Load(ctx, k.Blobs.For(begun.ID), out.Conversation, out.OutputFrom)
+// ask asks a run under way for its progress.
+func (k *Intake) ask(ctx context.Context, id string) (converter.EncodedValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	return k.Temporal.QueryWorkflow(ctx, id, "", workflows.ProgressName)
+}
+
+// discovered reports whether discovery is over in a run under way, as far as the run can be asked.
+func (k *Intake) discovered(ctx context.Context, id string) bool {
+	var out workflows.Outcome
+	answer, err := k.ask(ctx, id)
+	return err == nil && answer.Get(&out) == nil && out.Discovered
+}
+
+// complete returns the response with what its run came to. Its output counts as memory, which is nil for an answer that cannot be refused
+// any more.
+func (k *Intake) complete(ctx context.Context, begun *responses.Response, out *workflows.Outcome, memory *metered) (*responses.Response, error) {
+	output, err := k.items(ctx, begun.ID, out.Conversation, out.OutputFrom, memory)
 	if err != nil {
 		return nil, err
 	}
@@ -163,12 +176,12 @@ func (k *Intake) complete(ctx context.Context, begun *responses.Response, out *w
 }
 
 // load returns a response as it is now.
-func (k *Intake) load(ctx context.Context, e *envelope) (*responses.Response, error) {
+func (k *Intake) load(ctx context.Context, e *envelope, memory *metered) (*responses.Response, error) {
 	out, err := k.outcome(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	return k.complete(ctx, e.response, out)
+	return k.complete(ctx, e.response, out, memory)
 }
 
 // outcome is what a run came to, or has come to so far.

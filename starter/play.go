@@ -39,7 +39,7 @@ func (s *Starter) StartRun(w http.ResponseWriter, r *http.Request, who identity.
 	if err := s.checkTemporal(); err != nil {
 		return nil, err
 	}
-	req, err := responses.DecodeRequest(body)
+	req, err := responses.DecodeRequest(body, s.pageDialect())
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +47,10 @@ func (s *Starter) StartRun(w http.ResponseWriter, r *http.Request, who identity.
 	if err != nil {
 		return nil, err
 	}
+	memory := s.memory(who)
+	defer memory.done()
 	b, err := s.admit(r.Context(), who, req, call{
-		body: body, dialect: s.pageDialect(), request: requestID(w), key: key, live: live,
+		body: body, memory: memory, dialect: s.pageDialect(), request: requestID(w), key: key, live: live,
 	})
 	if err != nil {
 		return nil, err
@@ -137,11 +139,13 @@ func (s *Starter) AskedRun(ctx context.Context, who identity.Principal, id strin
 	if err != nil {
 		return nil, nil, err
 	}
-	response, err := s.load(ctx, e)
+	memory := s.memory(who)
+	defer memory.done()
+	response, err := s.load(ctx, e, memory)
 	if err != nil {
 		return nil, nil, err
 	}
-	input, err := s.inputItems(ctx, id)
+	input, err := s.inputItems(ctx, id, memory)
 	return response, input, err
 }
 

@@ -38,15 +38,15 @@ func (k *Intake) Accept(ctx context.Context, in workflows.AcceptInput) (workflow
 	return accepted, stepError(ctx, err)
 }
 
-// stepError makes the error of a step of what the API would answer. What would be the client's fault there is final, and all else may pass.
+// stepError makes the error of a step of what the API would answer. What would be the client's fault there is final, but for there being too
+// much at the moment, and all else may pass.
 func stepError(ctx context.Context, err error) error {
 	shown := wireError(err)
-	if err == nil || ctx.Err() != nil || shown == nil ||
-		shown.Status >= http.StatusInternalServerError || shown.Status == http.StatusTooManyRequests {
+	if err == nil || ctx.Err() != nil || shown == nil || shown.Status >= http.StatusInternalServerError {
 		return err
 	}
 	return temporal.NewApplicationErrorWithOptions(shown.Message, workflows.ErrTypeRefused, temporal.ApplicationErrorOptions{
-		NonRetryable: true,
+		NonRetryable: shown.Status != http.StatusTooManyRequests,
 		Details:      []any{workflows.Refusal{Status: shown.Status, Type: shown.Type, Param: shown.Param, Code: shown.Code}},
 	})
 }
@@ -64,7 +64,7 @@ func (k *Intake) take(ctx context.Context, in workflows.AcceptInput) (workflows.
 	if err != nil {
 		return out, err
 	}
-	req, impatient, err := decodeRequested(body, in.Request.Line == nil)
+	req, impatient, err := decodeRequested(body, k.ownDialect(), in.Request.Line == nil)
 	if err != nil {
 		return out, err
 	}
@@ -72,7 +72,9 @@ func (k *Intake) take(ctx context.Context, in workflows.AcceptInput) (workflows.
 		return out, err
 	}
 	dialect := k.ownDialect()
-	before, err := k.before(ctx, who, req, call{dialect: dialect})
+	memory := k.memory(who)
+	defer memory.done()
+	before, err := k.before(ctx, who, req, call{dialect: dialect, memory: memory})
 	if err != nil {
 		return out, err
 	}
@@ -173,8 +175,8 @@ func (k *Intake) bodyOf(ctx context.Context, r contract.Request) ([]byte, error)
 
 // decodeRequested reads the body of a request for which nobody holds a connection open: it is a background one unless it says no, and
 // then impatient, or cannot be one. One that stands in a history has no secrets.
-func decodeRequested(body []byte, open bool) (req *responses.Request, impatient bool, err error) {
-	if req, err = responses.DecodeRequest(body); err != nil {
+func decodeRequested(body []byte, d responses.Dialect, open bool) (req *responses.Request, impatient bool, err error) {
+	if req, err = responses.DecodeRequest(body, d); err != nil {
 		return nil, false, err
 	}
 	var said struct {
@@ -218,7 +220,7 @@ func (k *Intake) Render(ctx context.Context, in workflows.RenderInput) (workflow
 	if err != nil {
 		return workflows.RenderResult{}, err
 	}
-	response, err := k.complete(ctx, e.response, &in.Outcome)
+	response, err := k.complete(ctx, e.response, &in.Outcome, nil)
 	if err != nil {
 		return workflows.RenderResult{}, err
 	}

@@ -10,9 +10,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+	sdkworker "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"perdure/activities"
 	"perdure/contract"
@@ -116,13 +117,36 @@ func TestRequestFromTemporal(t *testing.T) {
 	}
 	r.awaitListed(t, "?batch="+request.Batch, id)
 
-	// A repeated start is refused by Temporal.
-	_, err := r.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
-		ID: id, TaskQueue: r.options.TaskQueue, WorkflowExecutionErrorWhenAlreadyStarted: true, WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-	}, contract.ResponseName, contract.ResponseInput{Request: request})
-	if err == nil {
-		t.Error("the same response could be started twice")
+	// A repeated start gets what the first came to, and the model, which has no further reply, is not asked again.
+	repeated := must(r.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+		ID: id, TaskQueue: r.options.TaskQueue, WorkflowExecutionTimeout: contract.RunTimeout, WorkflowIDReusePolicy: contract.IDReusePolicy,
+	}, contract.ResponseName, contract.ResponseInput{Request: request}))
+	var again contract.Outcome
+	if err := repeated.Get(t.Context(), &again); err != nil || !again.CompletedAt.Equal(out.CompletedAt) || string(again.Response) != string(out.Response) {
+		t.Errorf("the repeated start came to %+v, %v\nthe first to %+v", again, err, out)
 	}
+	// So is a child's.
+	parent := must(r.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "parent-" + id, TaskQueue: r.parents(t)}, "parent", id, request))
+	if err := parent.Get(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "already started") {
+		t.Errorf("the same response could be started again as a child: %v", err)
+	}
+}
+
+// parents runs a worker with a workflow that starts a response as examples/temporal does, and returns its task queue.
+func (r *rig) parents(t *testing.T) string {
+	t.Helper()
+	queue := "parents-" + r.options.TaskQueue
+	w := sdkworker.New(r.temporal, queue, sdkworker.Options{})
+	w.RegisterWorkflowWithOptions(func(ctx workflow.Context, id string, request contract.Request) error {
+		return workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+			WorkflowID: id, TaskQueue: r.options.TaskQueue, WorkflowExecutionTimeout: contract.RunTimeout, WorkflowIDReusePolicy: contract.IDReusePolicy,
+		}), contract.ResponseName, contract.ResponseInput{Request: request}).Get(ctx, nil)
+	}, workflow.RegisterOptions{Name: "parent"})
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+	return queue
 }
 
 // awaitListed waits until a list has one response.

@@ -8,32 +8,37 @@ import (
 	"perdure/internal/responses"
 )
 
-// routes is the whole API surface.
+// routes is all that is served.
 func (s *Starter) routes() http.Handler {
 	mux := http.NewServeMux()
-	s.tenantRoutes(mux.Handle)
-	mux.Handle("GET /v1/models", s.handle(s.listModels))
+	s.apiRoutes(mux.Handle)
 	s.codecRoutes(mux)
-	if s.Store != nil {
-		s.managedRoutes(mux.Handle)
-		s.browserRoutes(mux.Handle)
-		if s.Files != nil {
-			s.fileRoutes(mux.Handle)
-			s.batchRoutes(mux.Handle)
-		}
-		mux.Handle("GET /openapi.yaml", s.handle(s.getOpenAPI))
-		if s.Pages != nil {
-			s.Pages(s, mux.Handle)
-		}
+	if s.Store != nil && s.Pages != nil {
+		s.Pages(s, mux.Handle)
 	}
 	mux.Handle("GET "+page.StaticPath, page.Static())
-	mux.Handle("GET /healthz", s.handle(s.healthy))
-	mux.Handle("GET /readyz", s.handle(s.ready))
 	mux.Handle("/", s.handle(s.unmatched(mux)))
 	return s.guarded(mux)
 }
 
-// tenantRoutes are those that act for an organization and show nothing of another. TestTenants has a case for each.
+// apiRoutes are the API. openapi.yaml has each.
+func (s *Starter) apiRoutes(handle func(pattern string, h http.Handler)) {
+	s.tenantRoutes(handle)
+	handle("GET /v1/models", s.handle(s.listModels))
+	if s.Store != nil {
+		s.managedRoutes(handle)
+		s.browserRoutes(handle)
+		if s.Files != nil {
+			s.fileRoutes(handle)
+			s.batchRoutes(handle)
+		}
+	}
+	handle("GET /openapi.yaml", s.handle(s.getOpenAPI))
+	handle("GET /healthz", s.handle(s.healthy))
+	handle("GET /readyz", s.handle(s.ready))
+}
+
+// tenantRoutes are those that act for an organization and show nothing of another. TestTenants has a case for each, docs/api.md a line.
 func (s *Starter) tenantRoutes(handle func(pattern string, h http.Handler)) {
 	// OpenAI's SDKs call /v1/responses. Perplexity's do too, and its documents name /v1/agent.
 	for _, base := range []string{"/v1/responses", agentPath} {

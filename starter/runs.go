@@ -226,7 +226,9 @@ func (s *Starter) RunJSON(r *http.Request, who identity.Principal, id string) ([
 	if err != nil {
 		return nil, err
 	}
-	response, err := s.load(r.Context(), e)
+	memory := s.memory(who)
+	defer memory.done()
+	response, err := s.load(r.Context(), e, memory)
 	if err != nil {
 		return nil, err
 	}

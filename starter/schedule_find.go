@@ -2,6 +2,7 @@ package starter
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -10,19 +11,25 @@ import (
 	"github.com/google/uuid"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"perdure/internal/identity"
 	"perdure/internal/responses"
-	"perdure/internal/secret"
 	"perdure/workflows"
 )
 
 // foundSchedule is a schedule that the caller may know of.
 type foundSchedule struct {
-	id          string
-	user        string // who made it
-	record      scheduleRecord
+	id   string
+	user string // who made it
+	scheduleContent
 	description *client.ScheduleDescription
+}
+
+// scheduleContent is what Temporal keeps of a schedule without being able to read it.
+type scheduleContent struct {
+	record scheduleRecord
+	input  workflows.ScheduledInput
 }
 
 // schedule returns a schedule of the caller's organization. Its error is a 404 for any other.
@@ -42,14 +49,32 @@ func (s *Starter) schedule(ctx context.Context, who identity.Principal, id strin
 	if organization, _ := d.TypedSearchAttributes.GetKeyword(workflows.Organization); organization != who.Organization {
 		return nil, scheduleNotFound(id)
 	}
-	record, err := s.scheduleRecord(d.Memo)
-	if errors.Is(err, secret.ErrOpen) {
-		// It can still be paused and deleted, by an admin at least.
+	var argument *commonpb.Payload
+	if action, ok := d.Schedule.Action.(*client.ScheduleWorkflowAction); ok && len(action.Args) == 1 {
+		argument, _ = action.Args[0].(*commonpb.Payload)
+	}
+	content, err := readSchedule(s.Payloads, d.Memo, argument)
+	if err != nil {
+		// It can still be paused and deleted, by an admin at least, and lists have the others.
 		s.Logger.WarnContext(ctx, "a schedule cannot be read", "schedule", id, "error", err)
-		err = nil
 	}
 	user, _ := d.TypedSearchAttributes.GetKeyword(workflows.User)
-	return &foundSchedule{id: id, user: user, record: record, description: d}, err
+	return &foundSchedule{id: id, user: user, scheduleContent: content, description: d}, nil
+}
+
+// readSchedule decodes what a schedule has. What can be read is returned also beside an error.
+func readSchedule(payloads converter.DataConverter, memo *commonpb.Memo, argument *commonpb.Payload) (scheduleContent, error) {
+	var c scheduleContent
+	var err error
+	if argument != nil {
+		err = payloads.FromPayload(argument, &c.input)
+	}
+	if err == nil && len(c.input.Record) > 0 {
+		return c, json.Unmarshal(c.input.Record, &c.record)
+	}
+	var memoErr error
+	c.record, memoErr = memoRecord(payloads, memo)
+	return c, errors.Join(err, memoErr)
 }
 
 // changeable is schedule for those who may change it: whoever made it, whose connectors it uses, and admins.
@@ -64,14 +89,14 @@ func (s *Starter) changeable(ctx context.Context, who identity.Principal, id str
 	return found, nil
 }
 
-// scheduleRecord reads what a schedule's memo says.
-func (s *Starter) scheduleRecord(memo *commonpb.Memo) (scheduleRecord, error) {
+// memoRecord reads what a schedule's memo says, which is what the schedule was when it was made.
+func memoRecord(payloads converter.DataConverter, memo *commonpb.Memo) (scheduleRecord, error) {
 	var record scheduleRecord
 	member, ok := memo.GetFields()[memoSchedule]
 	if !ok {
 		return record, nil
 	}
-	return record, s.Payloads.FromPayload(member, &record)
+	return record, payloads.FromPayload(member, &record)
 }
 
 func isScheduleID(id string) bool {

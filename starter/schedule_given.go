@@ -10,10 +10,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/proto"
 
 	"perdure/contract"
 	"perdure/internal/identity"
@@ -64,7 +68,8 @@ type givenSchedule struct {
 	Batch   json.RawMessage `json:"batch"`
 }
 
-// scheduleRecord is what a schedule's memo has. It is stored: members may be added, not renamed.
+// scheduleRecord is what a schedule's argument and its memo have. The argument's is the one that counts: Temporal changes no memo of a
+// schedule, which is what lists show, without asking each, of those that were never changed. It is stored: members may be added, not renamed.
 type scheduleRecord struct {
 	scheduleTerms
 	User      string `json:"user"`
@@ -73,6 +78,8 @@ type scheduleRecord struct {
 	OfBatches bool `json:"of_batches,omitempty"`
 	// Fingerprint tells a repeated request from another one under the same Idempotency-Key.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Revision tells the last change from all others.
+	Revision string `json:"revision,omitempty"`
 }
 
 // overlaps are what becomes of a run whose time comes while one before it is under way.
@@ -90,8 +97,19 @@ var (
 	zonePlace  = regexp.MustCompile(`^[A-Za-z0-9_+/-]{1,64}$`)
 )
 
-// check fills in what was left out, and refuses what Temporal would not, or not so that the place is named.
+// check fills in what was left out of a new schedule, and refuses what Temporal would not, or not so that the place is named.
 func (g *givenSchedule) check() error {
+	if (len(g.Request) == 0) == (len(g.Batch) == 0) {
+		return responses.Invalid("request", "must be set, to what POST /v1/responses takes, or in its place batch, to what POST /v1/batches takes")
+	}
+	if err := g.checkEnd(); err != nil {
+		return err
+	}
+	return g.checkTerms()
+}
+
+// checkTerms is check for all that a change may leave as it was.
+func (g *givenSchedule) checkTerms() error {
 	if g.Overlap == "" {
 		g.Overlap = "skip"
 	}
@@ -104,9 +122,6 @@ func (g *givenSchedule) check() error {
 	if g.Cron == nil {
 		g.Cron = []string{}
 	}
-	if (len(g.Request) == 0) == (len(g.Batch) == 0) {
-		return responses.Invalid("request", "must be set, to what POST /v1/responses takes, or in its place batch, to what POST /v1/batches takes")
-	}
 	if err := g.checkTimes(); err != nil {
 		return err
 	}
@@ -115,6 +130,8 @@ func (g *givenSchedule) check() error {
 		return responses.Invalid("overlap", "must be one of %s", strings.Join(slices.Sorted(maps.Keys(overlaps)), ", "))
 	case len(g.Name) > maxScheduleName:
 		return responses.Invalid("name", "must have %d characters at most", maxScheduleName)
+	case strings.ContainsFunc(g.Name, notForNames):
+		return responses.Invalid("name", "must be one line, without control or invisible characters")
 	case len(g.Metadata) > 16:
 		return responses.Invalid("metadata", "must have 16 members at most")
 	}
@@ -124,6 +141,13 @@ func (g *givenSchedule) check() error {
 		}
 	}
 	return checkNote(g.Note)
+}
+
+// notForNames is what could make a name look like something else in a list: line ends, tabs, and marks that hide or turn what is around them.
+// The joiner between the parts of one emoji is no such mark.
+func notForNames(r rune) bool {
+	const joiner = '\u200d'
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && r != joiner
 }
 
 func checkNote(note string) error {
@@ -152,8 +176,6 @@ func (g *givenSchedule) checkTimes() error {
 		return responses.Invalid("catchup_window", "must be between %d and %d seconds", seconds(minCatchup), seconds(maxInterval))
 	case g.StartsAt < 0 || g.EndsAt < 0 || max(g.StartsAt, g.EndsAt) > 253402300799:
 		return responses.Invalid("ends_at", "times are in seconds since 1970")
-	case g.EndsAt != 0 && g.EndsAt <= max(g.StartsAt, time.Now().Unix()):
-		return responses.Invalid("ends_at", "must be later than starts_at and than now")
 	}
 	for i, cron := range g.Cron {
 		members := strings.Fields(cron)
@@ -166,28 +188,59 @@ func (g *givenSchedule) checkTimes() error {
 	return nil
 }
 
-// scheduleOptions translate a schedule for Temporal.
-func (s *Starter) scheduleOptions(ctx context.Context, who identity.Principal, id string, given givenSchedule, record scheduleRecord) (client.ScheduleOptions, error) {
+// checkEnd refuses an end that is over already.
+func (g *givenSchedule) checkEnd() error {
+	if g.EndsAt != 0 && g.EndsAt <= max(g.StartsAt, time.Now().Unix()) {
+		return responses.Invalid("ends_at", "must be later than starts_at and than now")
+	}
+	return nil
+}
+
+// scheduledInput is what the runs of a schedule are to start: for whoever says so, and with no more rights than that one has now.
+func (s *Starter) scheduledInput(ctx context.Context, who identity.Principal, id string, given givenSchedule) (workflows.ScheduledInput, error) {
+	in := workflows.ScheduledInput{ScheduleID: id, RunTimeout: s.Limits.RunTimeout, TaskTimeout: taskTimeout, Priority: priority(who, true)}
 	member, err := s.isMember(ctx, who)
 	if err != nil {
-		return client.ScheduleOptions{}, err
+		return in, err
 	}
-	// Encoded here, it belongs to no workflow. The SDK would take it for that of a workflow with the ID below, and Temporal adds the time to
-	// the ID of each run.
-	scheduled := workflows.ScheduledInput{
-		ScheduleID: id, RunTimeout: s.Limits.RunTimeout, TaskTimeout: taskTimeout, Priority: priority(who, true),
-	}
-	if record.OfBatches {
-		scheduled.Priority.PriorityKey = workflows.PriorityBatch
-		scheduled.Batch = &contract.BatchRequest{
+	if len(given.Batch) > 0 {
+		in.Priority.PriorityKey = workflows.PriorityBatch
+		in.Batch = &contract.BatchRequest{
 			Organization: who.Organization, User: who.User, Role: string(who.Role), Key: who.Key, MembersOnly: member, Body: given.Batch,
 		}
 	} else {
-		scheduled.Request = &contract.Request{
+		in.Request = &contract.Request{
 			Organization: who.Organization, User: who.User, Role: string(who.Role), Key: who.Key, MembersOnly: member, Body: given.Request,
 		}
 	}
-	input, err := s.Payloads.ToPayload(scheduled)
+	return in, nil
+}
+
+// maxScheduleArgument is the largest argument of a schedule, in bytes as Temporal keeps it: longer ones would become large values of a workflow that
+// no run of the schedule is, and be swept away.
+const maxScheduleArgument = 255 << 10
+
+// scheduleArgument encodes what a schedule starts, with what is known of the schedule. Encoded here, it belongs to no workflow. The SDK would
+// take it for that of a workflow whose ID no run of the schedule has.
+func scheduleArgument(payloads converter.DataConverter, in workflows.ScheduledInput, record scheduleRecord) (*commonpb.Payload, error) {
+	var err error
+	if in.Record, err = json.Marshal(record); err != nil {
+		return nil, err
+	}
+	argument, err := payloads.ToPayload(in)
+	if err == nil && proto.Size(argument) > maxScheduleArgument {
+		err = tooLargeError(maxScheduleBody)
+	}
+	return argument, err
+}
+
+// scheduleOptions translate a new schedule for Temporal.
+func (s *Starter) scheduleOptions(ctx context.Context, who identity.Principal, id string, given givenSchedule, record scheduleRecord) (client.ScheduleOptions, error) {
+	scheduled, err := s.scheduledInput(ctx, who, id, given)
+	if err != nil {
+		return client.ScheduleOptions{}, err
+	}
+	input, err := scheduleArgument(s.Payloads, scheduled, record)
 	if err != nil {
 		return client.ScheduleOptions{}, err
 	}
@@ -213,11 +266,11 @@ func (s *Starter) scheduleOptions(ctx context.Context, who identity.Principal, i
 }
 
 // isMember reports whether the database knows the caller. A key of the configuration may be somebody's whom it does not.
-func (s *Starter) isMember(ctx context.Context, who identity.Principal) (bool, error) {
-	if s.Store == nil {
+func (k *Intake) isMember(ctx context.Context, who identity.Principal) (bool, error) {
+	if k.Store == nil {
 		return false, nil
 	}
-	_, err := s.Store.Member(ctx, who.Organization, who.User)
+	_, err := k.Store.Member(ctx, who.Organization, who.User)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}

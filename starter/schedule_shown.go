@@ -1,13 +1,15 @@
 package starter
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
 
-	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
 
+	"perdure/internal/identity"
 	"perdure/workflows"
 )
 
@@ -89,6 +91,48 @@ func showListed(one *client.ScheduleListEntry, r scheduleRecord) shownSchedule {
 	return shown
 }
 
+// describedAtOnce is how many schedules Temporal is asked for at the same time for a list.
+const describedAtOnce = 8
+
+// showAll shows schedules as lists do. Of those that were changed since they were made, only the schedule itself knows what it is now.
+func (s *Starter) showAll(ctx context.Context, who identity.Principal, all []*client.ScheduleListEntry) ([]shownSchedule, error) {
+	shown := make([]*shownSchedule, len(all))
+	group, asking := errgroup.WithContext(ctx)
+	group.SetLimit(describedAtOnce)
+	for i, one := range all {
+		if !memoOutdated(one.SearchAttributes) {
+			record, err := memoRecord(s.Payloads, one.Memo)
+			if err != nil {
+				s.Logger.WarnContext(ctx, "a listed schedule cannot be read", "schedule", one.ID, "error", err)
+			}
+			listed := showListed(one, record)
+			shown[i] = &listed
+			continue
+		}
+		group.Go(func() error {
+			found, err := s.schedule(asking, who, one.ID)
+			if gone := wireError(err); gone != nil && gone.Status == http.StatusNotFound {
+				return nil // it was deleted meanwhile
+			}
+			if err == nil {
+				described := showDescribed(found)
+				shown[i] = &described
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	there := make([]shownSchedule, 0, len(all))
+	for _, one := range shown {
+		if one != nil {
+			there = append(there, *one)
+		}
+	}
+	return there, nil
+}
+
 func unixTimes(times []time.Time) []int64 {
 	out := make([]int64, len(times))
 	for i, t := range times {
@@ -125,27 +169,26 @@ func (r scheduleRecord) started(by client.ScheduleWorkflowExecution) string {
 }
 
 func (s *Starter) answerSchedule(w http.ResponseWriter, r *http.Request, found *foundSchedule) error {
+	shown := showDescribed(found)
 	d := found.description
-	shown := showRecord(found.id, found.record)
-	shown.Paused, shown.Note = d.Schedule.State.Paused, d.Schedule.State.Note
-	shown.NextRuns, shown.RecentRuns = unixTimes(d.Info.NextActionTimes), found.record.showRuns(d.Info.RecentActions)
 	shown.Runs = &shownRuns{Started: d.Info.NumActions, Skipped: d.Info.NumActionsSkippedOverlap, Missed: d.Info.NumActionsMissedCatchupWindow}
 	for _, running := range d.Info.RunningWorkflows {
 		shown.Running = append(shown.Running, found.record.started(running))
 	}
-	if action, ok := d.Schedule.Action.(*client.ScheduleWorkflowAction); ok && len(action.Args) == 1 {
-		var in workflows.ScheduledInput
-		if argument, ok := action.Args[0].(*commonpb.Payload); ok {
-			if err := s.Payloads.FromPayload(argument, &in); err != nil {
-				s.Logger.WarnContext(r.Context(), "the request of a schedule cannot be read", "schedule", found.id, "error", err)
-			}
-		}
-		if in.Request != nil {
-			shown.Request = in.Request.Body
-		}
-		if in.Batch != nil {
-			shown.Batch = in.Batch.Body
-		}
+	if found.input.Request != nil {
+		shown.Request = found.input.Request.Body
+	}
+	if found.input.Batch != nil {
+		shown.Batch = found.input.Batch.Body
 	}
 	return s.writeValue(w, r, shown)
+}
+
+// showDescribed is what lists have of a schedule, of one that Temporal was asked for.
+func showDescribed(found *foundSchedule) shownSchedule {
+	d := found.description
+	shown := showRecord(found.id, found.record)
+	shown.Paused, shown.Note = d.Schedule.State.Paused, d.Schedule.State.Note
+	shown.NextRuns, shown.RecentRuns = unixTimes(d.Info.NextActionTimes), found.record.showRuns(d.Info.RecentActions)
+	return shown
 }

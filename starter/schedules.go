@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"perdure/activities"
 	"perdure/internal/identity"
 	"perdure/internal/responses"
 	"perdure/workflows"
@@ -21,9 +22,12 @@ import (
 const (
 	schedulesPath = "/v1/schedules"
 	// schedulePrefix begins the ID of every schedule, which is also that of Temporal's own.
-	schedulePrefix = "sched_"
+	schedulePrefix = activities.SchedulePrefix
 	// memoSchedule is the member of a schedule's memo that has its [scheduleRecord]. It is stored: it never changes.
 	memoSchedule = "schedule"
+	// statusChanged is the value of the search attribute [workflows.Status] of a schedule that is not any more what its memo says. It is
+	// stored: it never changes.
+	statusChanged = "changed"
 )
 
 // scheduleRoutes are those of schedules, which Temporal alone keeps. openapi.yaml has each, and TestTenants a case for each.
@@ -32,9 +36,10 @@ func (s *Starter) scheduleRoutes(handle func(pattern string, h http.Handler)) {
 	handle("POST "+schedulesPath, s.durable(s.createSchedule))
 	handle("GET "+schedulesPath, s.durable(s.listSchedules))
 	handle("GET "+one, s.durable(s.getSchedule))
+	handle("PATCH "+one, s.durable(s.updateSchedule))
 	handle("DELETE "+one, s.durable(s.deleteSchedule))
-	handle("POST "+one+"/pause", s.durable(s.pauseSchedule))
-	handle("POST "+one+"/resume", s.durable(s.resumeSchedule))
+	handle("POST "+one+"/pause", s.durable(s.paused(true)))
+	handle("POST "+one+"/resume", s.durable(s.paused(false)))
 	handle("POST "+one+"/trigger", s.durable(s.triggerSchedule))
 }
 
@@ -69,6 +74,12 @@ func (s *Starter) createSchedule(w http.ResponseWriter, r *http.Request, who ide
 	options, err := s.scheduleOptions(r.Context(), who, id, given, record)
 	if err != nil {
 		return err
+	}
+	if record.OfBatches {
+		if err := s.holdScheduled(r.Context(), who, id, given.Batch); err != nil {
+			return err
+		}
+		defer s.settleFiles(r.Context(), who, id)
 	}
 	err = s.starting(r.Context(), who, func(ctx context.Context) error {
 		_, err := s.Temporal.ScheduleClient().Create(ctx, options)
@@ -120,7 +131,7 @@ func (s *Starter) checkScheduled(ctx context.Context, who identity.Principal, gi
 }
 
 func (s *Starter) checkScheduledRequest(ctx context.Context, who identity.Principal, body []byte) error {
-	req, _, err := decodeRequested(body, true)
+	req, _, err := decodeRequested(body, s.ownDialect(), true)
 	if err == nil {
 		err = s.validate(req)
 	}
@@ -200,13 +211,9 @@ func (s *Starter) listSchedules(w http.ResponseWriter, r *http.Request, who iden
 	if err != nil {
 		return err
 	}
-	shown := make([]shownSchedule, 0, len(all))
-	for _, one := range all {
-		record, err := s.scheduleRecord(one.Memo)
-		if err != nil {
-			s.Logger.WarnContext(r.Context(), "a listed schedule cannot be read", "schedule", one.ID, "error", err)
-		}
-		shown = append(shown, showListed(one, record))
+	shown, err := s.showAll(r.Context(), who, all)
+	if err != nil {
+		return err
 	}
 	return s.writeValue(w, r, newList(shown, "", func(one shownSchedule) string { return one.ID }))
 }
@@ -228,51 +235,22 @@ func (s *Starter) deleteSchedule(w http.ResponseWriter, r *http.Request, who ide
 	if err := s.handling(r.Context(), found.id, client.ScheduleHandle.Delete); err != nil {
 		return err
 	}
+	s.releaseFiles(r.Context(), found.id)
 	return s.writeValue(w, r, deleted("schedule", found.id))
-}
-
-// givenNote is what a client may say with a change.
-type givenNote struct {
-	Note string `json:"note"`
-}
-
-func (s *Starter) pauseSchedule(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	return s.act(w, r, who, func(ctx context.Context, h client.ScheduleHandle, note string) error {
-		return h.Pause(ctx, client.SchedulePauseOptions{Note: note})
-	})
-}
-
-func (s *Starter) resumeSchedule(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	return s.act(w, r, who, func(ctx context.Context, h client.ScheduleHandle, note string) error {
-		return h.Unpause(ctx, client.ScheduleUnpauseOptions{Note: note})
-	})
 }
 
 // triggerSchedule starts a run now. The schedule's own policy decides whether one that is under way is in its way.
 func (s *Starter) triggerSchedule(w http.ResponseWriter, r *http.Request, who identity.Principal) error {
-	return s.act(w, r, who, func(ctx context.Context, h client.ScheduleHandle, _ string) error {
-		return h.Trigger(ctx, client.ScheduleTriggerOptions{Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_UNSPECIFIED})
-	})
-}
-
-// act makes a change to a schedule, with a body that may have a note, and answers with what it is then.
-func (s *Starter) act(w http.ResponseWriter, r *http.Request, who identity.Principal, change func(context.Context, client.ScheduleHandle, string) error) error {
-	var given givenNote
-	body, err := s.readUpTo(w, r, r.Body, maxGetBody)
-	if err == nil && len(body) > 0 {
-		err = responses.DecodeStrict(body, &given)
-	}
-	if err == nil {
-		err = checkNote(given.Note)
-	}
-	if err != nil {
+	if _, err := s.givenNote(w, r); err != nil {
 		return err
 	}
 	found, err := s.changeable(r.Context(), who, r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	err = s.handling(r.Context(), found.id, func(h client.ScheduleHandle, ctx context.Context) error { return change(ctx, h, given.Note) })
+	err = s.handling(r.Context(), found.id, func(h client.ScheduleHandle, ctx context.Context) error {
+		return h.Trigger(ctx, client.ScheduleTriggerOptions{Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_UNSPECIFIED})
+	})
 	if err != nil {
 		return err
 	}
@@ -280,6 +258,21 @@ func (s *Starter) act(w http.ResponseWriter, r *http.Request, who identity.Princ
 		return err
 	}
 	return s.answerSchedule(w, r, found)
+}
+
+// givenNote reads a body that may have a note.
+func (s *Starter) givenNote(w http.ResponseWriter, r *http.Request) (string, error) {
+	var given struct {
+		Note string `json:"note"`
+	}
+	body, err := s.readUpTo(w, r, r.Body, maxGetBody)
+	if err == nil && len(body) > 0 {
+		err = responses.DecodeStrict(body, &given)
+	}
+	if err == nil {
+		err = checkNote(given.Note)
+	}
+	return given.Note, err
 }
 
 // handling asks Temporal for a change of a schedule. One that has gone meanwhile is not found.

@@ -149,6 +149,8 @@ func TestScheduleIsEncrypted(t *testing.T) {
 	if got := s.get(t, apiKey, "/v1/responses/"+run.ResponseID).response(t); got.Status != responses.ResponseCompleted {
 		t.Errorf("the response is %+v", got)
 	}
+	s.ask(t, apiKey, http.MethodPatch, path, `{"name":"canary-82bf","request":{"input":"canary-82bf"}}`).
+		want(t, http.StatusOK, `"name":"canary-82bf"`, `"input":"canary-82bf"`)
 	raw := must(s.temporal.WorkflowService().DescribeSchedule(t.Context(), &workflowservice.DescribeScheduleRequest{
 		Namespace: s.options.Namespace, ScheduleId: made.ID,
 	}))
@@ -232,6 +234,9 @@ func TestBadSchedule(t *testing.T) {
 		"past":              {`{"interval":60,"ends_at":1000,` + request + `}`, "ends_at", "later"},
 		"overlap":           {`{"interval":60,"overlap":"twice",` + request + `}`, "overlap", "cancel_other"},
 		"catchup":           {`{"interval":60,"catchup_window":1,` + request + `}`, "catchup_window", "10"},
+		"name of two lines": {`{"interval":60,"name":"a\nb",` + request + `}`, "name", "one line"},
+		"name with a tab":   {`{"interval":60,"name":"a\tb",` + request + `}`, "name", "one line"},
+		"name turned round": {`{"interval":60,"name":"a\u202eb",` + request + `}`, "name", "one line"},
 		"long note":         {`{"interval":60,"note":"` + strings.Repeat("n", maxNote+1) + `",` + request + `}`, "note", "512"},
 		"unknown":           {`{"interval":60,"colour":"red",` + request + `}`, "colour", "unknown parameter"},
 		"inside":            {`{"interval":60,"request":{"input":"hi","temperature":9}}`, "request.temperature", "between"},
@@ -250,6 +255,12 @@ func TestBadSchedule(t *testing.T) {
 	t.Run("too long", func(t *testing.T) {
 		t.Parallel()
 		a := s.ask(t, apiKey, http.MethodPost, "", `{"interval":60,"request":{"input":"`+strings.Repeat("x", maxScheduleBody)+`"}}`)
+		a.want(t, http.StatusRequestEntityTooLarge)
+	})
+	// What is longer as Temporal has it would become a large value that nobody owns.
+	t.Run("too long for Temporal", func(t *testing.T) {
+		t.Parallel()
+		a := s.ask(t, apiKey, http.MethodPost, "", `{"interval":60,"request":{"input":"`+strings.Repeat("<", maxScheduleBody/4)+`"}}`)
 		a.want(t, http.StatusRequestEntityTooLarge)
 	})
 }

@@ -59,7 +59,7 @@ type socket struct {
 	s    *Starter
 	w    http.ResponseWriter // for its headers only
 	r    *http.Request
-	who  identity.Principal
+	who  identity.Principal // at the handshake; see [socket.caller]
 	conn *websocket.Conn
 
 	waiting chan message
@@ -133,11 +133,19 @@ func (k *socket) turns(ctx context.Context) error {
 // turn makes a run of a message, or says why it cannot. Its error is a [*closing].
 func (k *socket) turn(ctx context.Context, m message) error {
 	defer m.memory.done()
-	req, err := k.decode(m.data)
+	who, err := k.caller(ctx)
+	if shown := (*responses.Error)(nil); errors.As(err, &shown) {
+		k.sendError(err)
+		return &closing{websocket.StatusPolicyViolation, "the API key is not good for this any more: it was revoked, or has expired"}
+	}
+	var req *responses.Request
+	if err == nil {
+		req, err = k.decode(who, m.data)
+	}
 	if err == nil {
 		previous := req.PreviousResponseID
 		var id string
-		if id, err = k.run(ctx, req, m.memory); err != nil || id == "" {
+		if id, err = k.run(ctx, who, req, m.memory); err != nil || id == "" {
 			// What could not be continued may be broken.
 			k.live.remove(previous)
 		} else {
@@ -155,22 +163,36 @@ func (k *socket) turn(ctx context.Context, m message) error {
 	return nil
 }
 
+// caller finds out anew whose the key of the handshake is: a socket may be open for long, and a key be revoked meanwhile, or its owner
+// removed. Its error is a [*responses.Error] if the key is not good for runs any more, and another if that is not known.
+func (k *socket) caller(ctx context.Context) (identity.Principal, error) {
+	key, _ := bearer(k.r)
+	who, ok, err := k.s.callers.ofKey(ctx, key)
+	if err == nil && !ok {
+		err = unauthorized("the API key was revoked, or has expired; open another WebSocket with a key that is good")
+	}
+	if err == nil {
+		err = requireScope(who, identity.ScopeResponses)
+	}
+	return who, err
+}
+
 // decode reads a message, if the rate of the client's key allows another request.
-func (k *socket) decode(data []byte) (*responses.Request, error) {
-	if _, err := k.s.takeRequest(k.who); err != nil {
+func (k *socket) decode(who identity.Principal, data []byte) (*responses.Request, error) {
+	if _, err := k.s.takeRequest(who); err != nil {
 		return nil, err
 	}
-	return responses.DecodeCreateEvent(data)
+	return responses.DecodeCreateEvent(data, k.s.dialect(k.r))
 }
 
 // run starts a run and sends its events. It returns the response's ID, or none if the run has failed. Memory is that of the request,
 // which is needed no longer when the run has begun.
-func (k *socket) run(ctx context.Context, req *responses.Request, memory *metered) (string, error) {
-	b, err := k.s.admit(ctx, k.who, req, call{dialect: k.s.dialect(k.r), request: requestID(k.w), live: k.live.ids()})
+func (k *socket) run(ctx context.Context, who identity.Principal, req *responses.Request, memory *metered) (string, error) {
+	b, err := k.s.admit(ctx, who, req, call{dialect: k.s.dialect(k.r), request: requestID(k.w), live: k.live.ids(), memory: memory})
 	if err != nil {
 		return "", err
 	}
-	memory.keep(b.size)
+	memory.keep(int64(b.size))
 	out := &socketSink{k: k}
 	f := &feed{s: k.s, run: b.run, response: b.response, dialect: k.s.dialect(k.r), after: -1, hold: true, sink: out}
 	err = f.follow(ctx)

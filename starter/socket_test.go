@@ -17,7 +17,9 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"perdure/internal/identity"
 	"perdure/internal/responses"
+	"perdure/internal/store"
 	"perdure/workflows"
 )
 
@@ -382,5 +384,48 @@ func TestSocketOfAClientThatTakesNothing(t *testing.T) {
 	defer cancel()
 	if err := log.Await(ctx, "client too slow"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A key that was revoked starts nothing on a WebSocket that it has opened before, and neither does one that has lost what it takes.
+func TestSocketOfAKeyThatIsRevoked(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*managed) error{
+		"revoked": func(m *managed) error {
+			keys, _, err := m.store.Keys(t.Context(), "acme", "alice", store.Page{})
+			if err == nil {
+				err = m.store.RevokeKey(t.Context(), identity.Operator("acme"), keys[0].ID)
+			}
+			return err
+		},
+		"its owner was removed": func(m *managed) error {
+			return m.store.RemoveMember(t.Context(), identity.Operator("acme"), "alice")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := serve(t, saying("good morning"))
+			m := newManaged(t, func(o *Options) {
+				o.Temporal, o.TaskQueue, o.Events, o.Blobs = r.temporal, r.options.TaskQueue, r.options.Events, r.options.Blobs
+			})
+			c := dialSocketAs(t, m.URL+"/v1/responses", m.keys["alice"])
+			const create = `{"type":"response.create","input":"one"}`
+			if events := c.turn(create); events[len(events)-1].Type != "response.completed" {
+				t.Fatalf("events %+v", events)
+			}
+			if err := end(m); err != nil {
+				t.Fatal(err)
+			}
+			// It was done elsewhere, so that this starter takes the key for good a little longer.
+			eventually(t, "the key is not good any more", func() bool {
+				_, ok, err := m.starter.callers.ofKey(t.Context(), m.keys["alice"])
+				return err == nil && !ok
+			})
+			events := c.turn(create)
+			if last := events[len(events)-1]; len(events) != 1 || last.Status != http.StatusUnauthorized || !strings.Contains(last.Error.Message, "revoked") {
+				t.Errorf("events %+v", events)
+			}
+			c.closed(websocket.StatusPolicyViolation, "the API key is not good for this any more")
+		})
 	}
 }

@@ -109,8 +109,9 @@ type Starter struct {
 	// event of a stream.
 	bodyTimeout, answerTimeout, slowClient time.Duration
 	logPatience                            time.Duration
-	// socketPing is how often a WebSocket's client is asked whether it is there, and socketIdle how long it may want nothing.
-	socketPing, socketIdle time.Duration
+	// streamPing is how often a silent stream says that it is alive, socketPing how often a WebSocket's client is asked whether it is there,
+	// and socketIdle how long it may want nothing.
+	streamPing, socketPing, socketIdle time.Duration
 	// sockets are the WebSockets, which the HTTP server does not know any more.
 	sockets sync.WaitGroup
 	// counting limits the requests that count tokens at the same time: it is work for the processor alone.
@@ -126,7 +127,7 @@ func newStarter(stopping, closing context.Context, o Options) *Starter {
 	s := &Starter{
 		Intake: NewIntake(closing, o), stopping: stopping, closing: closing,
 		bodyTimeout: 2 * time.Minute, answerTimeout: 2 * time.Minute, slowClient: 30 * time.Second, logPatience: logPatience,
-		socketPing: pingEvery, socketIdle: time.Hour,
+		streamPing: pingEvery, socketPing: pingEvery, socketIdle: time.Hour,
 		counting: semaphore.NewWeighted(maxCounting),
 	}
 	s.callers = callers{configured: o.Keys, store: s.Store, limits: o.KeyLimits}

@@ -92,7 +92,7 @@ func (f *feed) relay(ctx context.Context) error {
 	readCtx, stopReading := context.WithCancel(ctx)
 	defer stopReading()
 	log := f.s.read(readCtx, f.response.ID)
-	ping := time.NewTicker(pingEvery)
+	ping := time.NewTicker(f.s.streamPing)
 	defer ping.Stop()
 	var last *end
 	var late <-chan time.Time // when the mark of the end is waited for no longer
@@ -135,10 +135,7 @@ func (f *feed) relay(ctx context.Context) error {
 			stopReading()
 			log = nil
 		case <-ping.C:
-			if f.hold {
-				continue
-			}
-			if err := f.sink.ping(); err != nil {
+			if err := f.alive(ctx); err != nil {
 				return err
 			}
 		}
@@ -147,11 +144,25 @@ func (f *feed) relay(ctx context.Context) error {
 		return last.shown
 	}
 	f.hold = false
-	final, err := f.s.complete(ctx, f.response, last.outcome)
+	final, err := f.s.complete(ctx, f.response, last.outcome, nil)
 	if err != nil {
 		return err
 	}
 	return f.pass(renderer.Finish(final))
+}
+
+// alive says to the client that its silent stream is alive, unless everything is held back. What ends that is an event of the log; while
+// the log is away the run itself is asked, or a client would hear nothing for as long as the run takes.
+func (f *feed) alive(ctx context.Context) error {
+	switch {
+	case !f.hold:
+		return f.sink.ping()
+	case f.s.Events.Away() > 0 && f.s.discovered(ctx, f.response.ID):
+		f.hold = false
+		return f.pass(nil, nil)
+	default:
+		return nil
+	}
 }
 
 type result struct {

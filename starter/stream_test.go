@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,6 +189,69 @@ func TestStreamWithoutTheEventLog(t *testing.T) {
 	rest := open(t.Context(), t, http.MethodGet, url+"/v1/responses/"+list[0].Response.ID+"?stream=true&starting_after=1", "")
 	if got, err := io.ReadAll(rest); err == nil || len(got) > 0 {
 		t.Errorf("a client that goes on gets %q, %v, want to be cut off", got, err)
+	}
+}
+
+// TestStreamIsHeldBackNoLongerThanDiscovery: what tells a stream that discovery is over is an event of the log. While that is away, the run
+// is asked, so that its client has an answer, and signs of life, before some proxy cuts it off.
+func TestStreamIsHeldBackNoLongerThanDiscovery(t *testing.T) {
+	t.Parallel()
+	nats := eventstest.StartServer(t)
+	var asked atomic.Int32
+	r := serve(t, func(ctx workflow.Context, in workflows.ResponseInput) (workflows.Outcome, error) {
+		out := workflows.Outcome{Status: responses.ResponseInProgress}
+		err := workflow.SetQueryHandler(ctx, workflows.ProgressName, func() (workflows.Outcome, error) {
+			asked.Add(1)
+			return out, nil
+		})
+		if err != nil {
+			return out, err
+		}
+		workflow.GetSignalChannel(ctx, "discovered").Receive(ctx, nil)
+		out.Discovered = true
+		return waiting(ctx, in)
+	}, func(o *Options) { o.Events = eventstest.Connect(t, nats.URL()) })
+	s := newStarter(t.Context(), t.Context(), r.options)
+	s.streamPing, s.logPatience = 20*time.Millisecond, 50*time.Millisecond
+	nats.Stop()
+	eventually(t, "the log is away", func() bool { return r.options.Events.Away() > 0 })
+	answers := make(chan io.Reader, 1)
+	url := handlers(t, s.routes()).URL
+	go func() {
+		answers <- open(t.Context(), t, http.MethodPost, url+"/v1/responses", `{"input":"hi","stream":true}`)
+	}()
+	id := r.started(t)
+	eventually(t, "the run is asked", func() bool { return asked.Load() > 2 })
+	select {
+	case <-answers:
+		t.Fatal("the answer began before the servers were listed")
+	default:
+	}
+	signal := func(name string) {
+		t.Helper()
+		if err := r.temporal.SignalWorkflow(t.Context(), id, "", name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal("discovered")
+	lines := bufio.NewScanner(<-answers)
+	read := func(until string) (seen string) {
+		t.Helper()
+		for lines.Scan() {
+			if lines.Text() == until {
+				return seen
+			}
+			seen += lines.Text() + "\n"
+		}
+		t.Fatalf("the stream ended before %q: %v", until, lines.Err())
+		return ""
+	}
+	if seen := read(": ping"); !strings.Contains(seen, "event: response.created\n") {
+		t.Errorf("a sign of life comes after %q", seen)
+	}
+	signal("go")
+	if seen := read("data: [DONE]"); !strings.Contains(seen, "event: response.completed\n") {
+		t.Errorf("the stream ends with %q", seen)
 	}
 }
 

@@ -193,11 +193,11 @@ func (x *tenants) cases() map[string]func(*testing.T) {
 func (x *tenants) scheduleCases(cases map[string]func(*testing.T)) {
 	const one = schedulesPath + "/{id}"
 	for _, pattern := range []string{
-		"GET " + one, "DELETE " + one, "POST " + one + "/pause", "POST " + one + "/resume", "POST " + one + "/trigger",
+		"GET " + one, "PATCH " + one, "DELETE " + one, "POST " + one + "/pause", "POST " + one + "/resume", "POST " + one + "/trigger",
 	} {
 		cases[pattern] = func(t *testing.T) {
 			method, path, _ := strings.Cut(pattern, " ")
-			x.hidden(t, http.StatusNotFound, method, strings.ReplaceAll(path, "{id}", "%s"), "", x.schedule)
+			x.hidden(t, http.StatusNotFound, method, strings.ReplaceAll(path, "{id}", "%s"), `{}`, x.schedule)
 		}
 	}
 	cases["GET "+schedulesPath] = func(t *testing.T) {

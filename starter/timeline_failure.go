@@ -29,6 +29,8 @@ func (f *filler) failure(failure *failurepb.Failure) (text string, asked time.Du
 			return "the worker that had the step was not heard of any more: it may have died", 0
 		case enumspb.TIMEOUT_TYPE_START_TO_CLOSE:
 			return "the attempt took too long, or its worker died", 0
+		case enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE:
+			return "the time for the whole run was over", 0
 		default:
 			return "no worker had time for it", 0
 		}

@@ -1,9 +1,7 @@
 package starter
 
 import (
-	"bytes"
 	"context"
-	"slices"
 	"strconv"
 
 	"perdure/activities"
@@ -52,7 +50,9 @@ func (k *Intake) runInput(ctx context.Context, who identity.Principal, responseI
 		in.Servers = append(in.Servers, server)
 	}
 	if d == responses.DialectOpenAI {
-		in.Listed = listed(in.Servers, req.Input, b.servers)
+		if err := k.reuseLists(&in, req, b.servers); err != nil {
+			return in, err
+		}
 	}
 	if req.Background {
 		in.Webhooks = k.Webhooks(who.Organization)
@@ -69,6 +69,9 @@ func (k *Intake) runInput(ctx context.Context, who identity.Principal, responseI
 	}
 	items, err := transcript.Pack(ctx, store, req.Input...)
 	if err != nil {
+		return in, err
+	}
+	if err := b.checkSize(req, transcript.Bytes(items)); err != nil {
 		return in, err
 	}
 	if in.Input, err = k.takeOver(ctx, store, b, req); err != nil {
@@ -105,32 +108,4 @@ func settings(who identity.Principal, req *responses.Request, d responses.Dialec
 		s.Instructions = *req.Instructions
 	}
 	return s
-}
-
-// listed returns the labels of the servers whose tools the conversation has already: in a list that the client sends along, or in one
-// that an earlier response made of the same server with the same filter.
-func listed(servers []activities.Server, input []responses.Item, earlier []workflows.ListedServer) []string {
-	var labels []string
-	for _, server := range servers {
-		sent := slices.ContainsFunc(input, func(item responses.Item) bool {
-			list, ok := item.(*responses.MCPListTools)
-			return ok && list.ServerLabel == server.Label && list.Error == nil
-		})
-		known := slices.ContainsFunc(earlier, func(l workflows.ListedServer) bool {
-			return l.Label == server.Label && l.Origin == server.Origin && sameConnector(l, server.Connector) &&
-				bytes.Equal(l.Allowed.JSON, server.Allowed.JSON) && l.Allowed.Ref == server.Allowed.Ref
-		})
-		if sent || known {
-			labels = append(labels, server.Label)
-		}
-	}
-	return labels
-}
-
-// sameConnector reports whether a list was made of the same connector with the same settings, or both are of none.
-func sameConnector(l workflows.ListedServer, c *activities.Connector) bool {
-	if c == nil {
-		return l.Connector == ""
-	}
-	return l.Connector == c.ID && l.Version == c.Version
 }

@@ -26,7 +26,7 @@ func newTestStarter(t *testing.T) *Starter {
 // accepted decodes and validates a request as a handler does.
 func accepted(t *testing.T, s *Starter, body string) *responses.Request {
 	t.Helper()
-	req, err := responses.DecodeRequest([]byte(body))
+	req, err := responses.DecodeRequest([]byte(body), responses.DialectOpenAI)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestComplete(t *testing.T) {
 			tt.out.Conversation.Append(values...)
 			tt.out.OutputFrom, tt.out.Model, tt.out.CompletedAt = 1, "p/n", ended
 			tt.out.Usage = responses.Usage{InputTokens: 3, OutputTokens: 4, TotalTokens: 7}
-			got, err := s.complete(t.Context(), newResponse(req, responses.DialectAgent, "resp_1", created), &tt.out)
+			got, err := s.complete(t.Context(), newResponse(req, responses.DialectAgent, "resp_1", created), &tt.out, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,6 +32,13 @@ func (k *Intake) runServer(ctx context.Context, store *blob.Store, who identity.
 	if t.ConnectorID == "" {
 		server, err := activities.SealServer(ctx, store, k.Sealer, responseID, t)
 		server.Retry = k.Retry(server.Origin)
+		if err != nil {
+			return server, err
+		}
+		fingerprints, err := activities.EndpointFingerprints(k.Sealer, who.Organization, t)
+		if err == nil {
+			server.Fingerprint = fingerprints[0]
+		}
 		return server, err
 	}
 	c, err := k.Connections.Usable(ctx, who, t.ConnectorID)

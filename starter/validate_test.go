@@ -59,7 +59,7 @@ func TestValidate(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newTestStarter(t)
-			req, err := responses.DecodeRequest([]byte(tt.body))
+			req, err := responses.DecodeRequest([]byte(tt.body), responses.DialectOpenAI)
 			if err == nil {
 				err = s.validate(req)
 			}

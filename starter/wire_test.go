@@ -15,6 +15,7 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 
+	"perdure/internal/blob"
 	"perdure/internal/logtest"
 	"perdure/internal/responses"
 	"perdure/internal/temporaldev/temporaldevtest"
@@ -48,9 +49,14 @@ func TestErrorsOnTheWire(t *testing.T) {
 			http.StatusRequestEntityTooLarge, responses.ErrPayloadTooLarge, "", "",
 		},
 		{
+			"too large to be stored", func() error { return fmt.Errorf("pack: %w", blob.ErrTooLarge) },
+			http.StatusRequestEntityTooLarge, responses.ErrPayloadTooLarge, "", "",
+		},
+		{
 			"Temporal unavailable", func() error { return serviceerror.NewUnavailable("secret address") },
 			http.StatusServiceUnavailable, responses.ErrUnavailable, "2", "",
 		},
+		{"busy", func() error { return busy("no") }, http.StatusServiceUnavailable, responses.ErrUnavailable, "1", ""},
 		{
 			"Temporal slow", func() error { return serviceerror.NewDeadlineExceeded("secret address") },
 			http.StatusServiceUnavailable, responses.ErrUnavailable, "2", "",
@@ -81,6 +87,10 @@ func TestErrorsOnTheWire(t *testing.T) {
 			}
 			if retry := got.header.Get("Retry-After"); retry != tt.retry {
 				t.Errorf("Retry-After %q, want %q", retry, tt.retry)
+			}
+			// Of all others, what was asked for may have been done.
+			if again := got.header.Get("X-Should-Retry") == "true"; again != (tt.name == "busy") {
+				t.Errorf("X-Should-Retry is %q", got.header.Get("X-Should-Retry"))
 			}
 			if strings.Contains(got.body, "secret") {
 				t.Errorf("the client sees %s", got.body)

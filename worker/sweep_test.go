@@ -3,6 +3,8 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,7 +18,10 @@ import (
 
 	"perdure/activities"
 	"perdure/internal/blob"
+	"perdure/internal/file"
+	"perdure/internal/identity"
 	"perdure/internal/responses"
+	"perdure/internal/store"
 	"perdure/internal/temporaldev/temporaldevtest"
 	"perdure/worker"
 	"perdure/workflows"
@@ -95,6 +100,44 @@ func TestSweep(t *testing.T) {
 	f.sweep(t, c)
 	if f.holds(t, eventsOf(never)) {
 		t.Error("an old event is still there")
+	}
+}
+
+// A sweep lets go of the files of schedules that Temporal does not have any more, and of no others.
+func TestSweepReleasesFiles(t *testing.T) {
+	t.Parallel()
+	f := setup(t, "http://127.0.0.1:1/v1")
+	f.steps.SweepLimits = activities.SweepLimits{Grace: time.Hour, EventAge: time.Hour}
+	f.options.SweepEvery = 1000 * time.Hour
+	c := dial(t, temporaldevtest.Address(t), "")
+	ctx := t.Context()
+	database := must(store.Open(ctx, store.Options{File: filepath.Join(t.TempDir(), "perdure.db"), Sealer: f.steps.Sealer, Logger: f.options.Logger}))
+	t.Cleanup(func() { database.Close() })
+	must(database.Migrate(ctx))
+	must(database.Bootstrap(ctx, "acme", "ann"))
+	f.steps.Files = file.New(file.Options{Store: database, Blobs: f.blobs, Sealer: f.steps.Sealer, Logger: f.options.Logger})
+
+	there, gone := activities.SchedulePrefix+uuid.NewString(), activities.SchedulePrefix+uuid.NewString()
+	schedule := must(c.ScheduleClient().Create(ctx, client.ScheduleOptions{
+		ID: there, Paused: true, Action: &client.ScheduleWorkflowAction{ID: there, Workflow: "nothing", TaskQueue: f.options.TaskQueue},
+	}))
+	t.Cleanup(func() {
+		if err := schedule.Delete(context.WithoutCancel(ctx)); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, holder := range []string{there, gone, "batch_" + uuid.NewString()} {
+		made := must(database.CreateFile(ctx, identity.Operator("acme"), store.File{
+			ID: file.NewID(), Purpose: file.PurposeBatch, Created: time.Now(), Expires: time.Now().Add(time.Hour),
+		}, nil))
+		if err := f.steps.Files.Hold(ctx, "acme", made.ID, holder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.run(t, c)
+	f.sweep(t, c)
+	if holders, err := f.steps.Files.Holders(ctx, ""); err != nil || len(holders) != 2 || slices.Contains(holders, gone) {
+		t.Errorf("files are held by %q, %v, want by all but %s", holders, err, gone)
 	}
 }
 

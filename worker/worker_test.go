@@ -21,6 +21,7 @@ import (
 
 	"perdure/activities"
 	"perdure/internal/blob"
+	"perdure/internal/egress"
 	"perdure/internal/events/eventstest"
 	"perdure/internal/logtest"
 	"perdure/internal/mcpclient"
@@ -42,16 +43,17 @@ type fixture struct {
 	steps   *activities.Activities
 	dir     string // of the blobs
 	blobs   *blob.Stores
+	sealer  *secret.Sealer
 	log     *logtest.Buffer
 }
 
 // setup returns what a worker needs whose model is at baseURL.
 func setup(t *testing.T, baseURL string) *fixture {
 	t.Helper()
-	f := &fixture{log: &logtest.Buffer{}, dir: t.TempDir()}
+	f := &fixture{log: &logtest.Buffer{}, dir: t.TempDir(), sealer: must(secret.ParseKeyset(must(secret.GenerateKeyset())))}
 	f.blobs = must(blob.Open(blob.Options{Dir: f.dir, CacheBytes: 1 << 20}))
 	logger := slog.New(slog.NewTextHandler(f.log, nil))
-	mcp := must(mcpclient.New(mcpclient.Options{}))
+	mcp := must(mcpclient.New(mcpclient.Options{Network: egress.NetworkPolicy{AllowOrigins: []string{"http://127.0.0.1:*"}}}))
 	t.Cleanup(func() {
 		if err := mcp.Close(); err != nil {
 			t.Error(err)
@@ -60,7 +62,7 @@ func setup(t *testing.T, baseURL string) *fixture {
 	models := model.New(model.Options{Catalog: must(model.NewCatalog([]model.Provider{{Name: "p", BaseURL: baseURL}}, ""))})
 	t.Cleanup(models.Close)
 	f.steps = must(activities.New(activities.Options{
-		Blobs: f.blobs, MCP: mcp, Models: models, Sealer: must(secret.ParseKeyset(must(secret.GenerateKeyset()))), Logger: logger,
+		Blobs: f.blobs, MCP: mcp, Models: models, Sealer: f.sealer, Logger: logger,
 		Webhooks: noWebhooks(), Events: eventstest.New(t), Payloads: converter.GetDefaultDataConverter(),
 		HeartbeatEvery: 100 * time.Millisecond, ModelTimeout: time.Minute, MaxToolOutput: 1000,
 	}))
@@ -98,6 +100,12 @@ func (f *fixture) run(t *testing.T, c client.Client) (stop context.CancelFunc, e
 // start starts a run without MCP servers.
 func (f *fixture) start(t *testing.T, c client.Client, change ...func(*workflows.ResponseInput)) client.WorkflowRun {
 	t.Helper()
+	return f.startFor(t, c, time.Minute, change...)
+}
+
+// startFor is start for a run that has so much time.
+func (f *fixture) startFor(t *testing.T, c client.Client, limit time.Duration, change ...func(*workflows.ResponseInput)) client.WorkflowRun {
+	t.Helper()
 	id := responses.ResponsePrefix + uuid.NewString()
 	question := &responses.Message{Role: responses.RoleUser, Content: []responses.Part{responses.InputText("hi")}}
 	in := workflows.ResponseInput{
@@ -113,7 +121,7 @@ func (f *fixture) start(t *testing.T, c client.Client, change ...func(*workflows
 		ch(&in)
 	}
 	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
-		ID: id, TaskQueue: f.options.TaskQueue, WorkflowExecutionTimeout: time.Minute,
+		ID: id, TaskQueue: f.options.TaskQueue, WorkflowExecutionTimeout: limit,
 	}, workflows.ResponseName, in)
 	if err != nil {
 		t.Fatal(err)
@@ -349,14 +357,15 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func closed(t *testing.T, m *modeltest.Server) *modeltest.Server {
+// closed makes a double's complaints failures of the test.
+func closed[D io.Closer](t *testing.T, double D) D {
 	t.Helper()
 	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
+		if err := double.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return m
+	return double
 }
 
 // awaitLog waits until the log holds text.

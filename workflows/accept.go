@@ -153,6 +153,10 @@ func (r *run) render(ctx workflow.Context, out *Outcome) {
 	if r.in.Return != contract.ReturnResponse || out.Status == responses.ResponseCancelled {
 		return
 	}
+	if r.timeIsOver(ctx) { // a storage that is away must not have Temporal end the run, which would lose the rest
+		out.ResponseOmitted = true
+		return
+	}
 	var result RenderResult
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, renderOptions()), RenderName, RenderInput{
 		ResponseID: r.in.ResponseID, Organization: r.in.Organization, Outcome: *out,

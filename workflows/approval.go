@@ -25,6 +25,8 @@ type ApprovalInput struct {
 	Approve    bool   `json:"approve"`
 }
 
+func (r *run) hasAnswers() bool { return len(r.in.Approved)+len(r.in.Denied) > 0 }
+
 // claimAnswers makes the answers to approval requests this run's. A request that was answered before fails the run.
 func (r *run) claimAnswers(ctx workflow.Context) error {
 	var claims []workflow.ChildWorkflowFuture

@@ -22,8 +22,10 @@ type BatchInput struct {
 	Organization string `json:"organization"`
 	User         string `json:"user"`
 	Key          string `json:"key,omitempty"`
-	// Role is the most that the lines may do for the user; see [contract.Request].
-	Role string `json:"role,omitempty"`
+	// Role is the most that the lines may do for the user, and MembersOnly has those refused that begin when the user is no member any more;
+	// see [contract.Request].
+	Role        string `json:"role,omitempty"`
+	MembersOnly bool   `json:"members_only,omitempty"`
 	// Concurrency is how many lines may run at the same time.
 	Concurrency int `json:"concurrency"`
 	// Created and Deadline are when the completion window begins and ends.
@@ -71,6 +73,7 @@ func Batch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
 	// Who cancels the workflow cancels the batch. That takes steps, which go on.
 	steps, _ := workflow.NewDisconnectedContext(ctx)
 	b := newBatchRun(in)
+	b.attentive = workflow.GetVersion(steps, "batch-asks-when-told", workflow.DefaultVersion, 1) > workflow.DefaultVersion
 	if err := b.announce(steps); err != nil {
 		return BatchResult{}, err
 	}
@@ -96,17 +99,18 @@ type batchRun struct {
 	total  int
 	window window
 
-	// Lines count from 1. Those before next were begun, those up to ended have all ended, and those up to collected are in the files, which
-	// have so many parts.
-	next, ended, collected, parts int
-	running                       map[int]*line
-	starting                      int // lines of which Temporal has not said yet that they run
-	strayed                       int // lines under way that are strays
-	progress                      batch.Progress
-	seen                          BatchSeen
+	// Lines count from 1. Those before next were begun, those up to ended have all ended, and those up to collected are in the files.
+	next, ended, collected int
+	running                map[int]*line
+	starting               int // lines of which Temporal has not said yet that they run
+	strayed                int // lines under way that are strays
+	progress               batch.Progress
+	seen                   BatchSeen
 
 	paused   bool
 	controls int // how often a client has said what it wants
+	// attentive is set where the batch asks for its share as soon as a client wants something, and until nothing can be wanted any more.
+	attentive bool
 	// ending is set when no more lines are to be begun before all were: the batch is cancelled, or its time is over.
 	ending batch.Status
 	// leaving is set when the history is full, and closing when this execution waits for no more lines.

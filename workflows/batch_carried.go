@@ -23,11 +23,10 @@ type BatchCarried struct {
 	Status  batch.Status `json:"status"`
 	File    string       `json:"file"`
 	Total   int          `json:"total"`
-	// Next is the first line that was not begun, Collected the last that is in the files, Parts how many parts these have, and Running the
-	// lines under way. All others between have ended.
+	// Next is the first line that was not begun, Collected the last that is in the files, and Running the lines under way. All others
+	// between have ended.
 	Next      int            `json:"next"`
 	Collected int            `json:"collected"`
-	Parts     int            `json:"parts"`
 	Running   []int          `json:"running,omitempty"`
 	Progress  batch.Progress `json:"progress"`
 	Seen      BatchSeen      `json:"seen"`
@@ -66,7 +65,7 @@ func (b *batchRun) carryOn(ctx workflow.Context) error {
 	}
 	in := b.in
 	in.Carried = &BatchCarried{
-		Version: batchCarriedVersion, Status: b.status, File: b.file, Total: b.total, Next: b.next, Collected: b.collected, Parts: b.parts, Running: b.strays(),
+		Version: batchCarriedVersion, Status: b.status, File: b.file, Total: b.total, Next: b.next, Collected: b.collected, Running: b.strays(),
 		Progress: b.progress, Seen: b.seen, Paused: b.paused, Ending: b.ending, Share: b.window.share, Width: b.window.width, Pace: b.pace,
 		Executions: b.executions + 1,
 	}
@@ -79,7 +78,7 @@ func (b *batchRun) resume(c *BatchCarried) {
 		panic(fmt.Sprintf("workflows: the batch was carried on by a later release (version %d, known is %d): start a worker of that release",
 			c.Version, batchCarriedVersion))
 	}
-	b.status, b.file, b.total, b.next, b.collected, b.ended, b.parts = c.Status, c.File, c.Total, c.Next, c.Collected, c.Collected, c.Parts
+	b.status, b.file, b.total, b.next, b.collected, b.ended = c.Status, c.File, c.Total, c.Next, c.Collected, c.Collected
 	b.progress, b.seen, b.paused, b.ending, b.pace, b.executions = c.Progress, c.Seen, c.Paused, c.Ending, c.Pace, c.Executions
 	b.window.share, b.window.width = c.Share, c.Width
 	for _, number := range c.Running {

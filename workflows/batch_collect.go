@@ -1,6 +1,9 @@
 package workflows
 
 import (
+	"errors"
+
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"perdure/internal/batch"
@@ -30,7 +33,7 @@ func (b *batchRun) settled() bool { return b.last() && len(b.running) == 0 }
 func (b *batchRun) write(ctx workflow.Context, until, begun int) {
 	in := BatchCollectInput{
 		Organization: b.in.Organization, BatchID: b.in.BatchID, File: b.file, From: b.collected + 1, Until: until, Begun: begun,
-		Part: b.parts + 1, Before: b.progress, Ending: b.ending,
+		Ending: b.ending,
 	}
 	var out BatchCollectResult
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, collectOptions(in)), BatchCollectName, in).Get(ctx, &out)
@@ -38,7 +41,7 @@ func (b *batchRun) write(ctx workflow.Context, until, begun int) {
 		b.fail(err)
 		return
 	}
-	b.collected, b.parts, b.progress = until, b.parts+1, out.Progress
+	b.collected, b.progress = until, out.Progress
 	b.tell(ctx)
 }
 
@@ -51,7 +54,7 @@ func (b *batchRun) finish(ctx workflow.Context) error {
 	in := BatchEndInput{Organization: b.in.Organization, BatchID: b.in.BatchID, Status: b.ending}
 	switch {
 	case b.fault != nil:
-		in.Status = batch.Failed
+		in.Status, in.Reason = batch.Failed, reasonOf(b.fault)
 	case b.ending == "":
 		in.Status = batch.Completed
 	}
@@ -62,4 +65,12 @@ func (b *batchRun) finish(ctx workflow.Context) error {
 	}
 	b.publish(ctx)
 	return err
+}
+
+// reasonOf is what a client may know of a fault; empty for others.
+func reasonOf(fault error) string {
+	if app := (*temporal.ApplicationError)(nil); errors.As(fault, &app) && app.Type() == ErrTypeBatchFiles {
+		return app.Message()
+	}
+	return ""
 }

@@ -69,19 +69,21 @@ func (b *batchRun) expire(ctx workflow.Context) {
 }
 
 // askShare asks, again and again, how many of the organization's places the batch may have, and whether it was paused or cancelled: the
-// database has it even if the signal was lost.
+// database has it even if the signal was lost. When a client wants something it asks at once, for a batch that was paused has no places.
 func (b *batchRun) askShare(ctx workflow.Context) {
+	told := b.controls
 	for {
 		wait := shareEvery
 		if b.paused {
 			wait = shareEveryPaused
 		}
-		if workflow.Sleep(ctx, wait) != nil || b.last() || b.fault != nil {
+		_, err := workflow.AwaitWithTimeout(ctx, wait, func() bool { return b.attentive && b.controls != told })
+		if err != nil || b.heedsNothing() || b.fault != nil {
 			return
 		}
 		var share BatchShareResult
-		controls := b.controls
-		err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, batchOptions("ask for places")), BatchShareName,
+		told = b.controls
+		err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, batchOptions("ask for places")), BatchShareName,
 			BatchShareInput{Organization: b.in.Organization, BatchID: b.in.BatchID, Places: b.in.Limits.Places}).Get(ctx, &share)
 		if temporal.IsCanceledError(err) {
 			return
@@ -94,8 +96,16 @@ func (b *batchRun) askShare(ctx workflow.Context) {
 		if share.Cancelled {
 			b.stop(batch.Cancelled)
 		}
-		if controls == b.controls { // else the signal is newer
+		if told == b.controls { // else the signal is newer
 			b.paused = share.Paused
 		}
 	}
+}
+
+// heedsNothing reports whether neither a share nor what a client wants can change anything any more.
+func (b *batchRun) heedsNothing() bool {
+	if !b.attentive {
+		return b.last()
+	}
+	return b.ending != "" || b.settled()
 }

@@ -35,7 +35,9 @@ type hall struct {
 	cancelled  []int
 	wrong      []string // of how lines are started; a workflow must not tell a test
 	collected  []BatchCollectInput
+	inFiles    batch.Progress // what the database would say
 	ended      []batch.Status
+	reason     string // of the last
 	awaited    [][]int
 	endsOf     func(lines []int) []EndedLine // of lines of an earlier execution
 	collectErr error
@@ -113,16 +115,16 @@ func (h *hall) collect(_ context.Context, in BatchCollectInput) (BatchCollectRes
 		return BatchCollectResult{}, h.collectErr
 	}
 	h.collected = append(h.collected, in)
-	p := in.Before
-	p.Completed += max(0, min(in.Until+1, in.Begun)-in.From)
-	p.Failed += max(0, in.Until+1-max(in.From, in.Begun))
-	return BatchCollectResult{Progress: p}, nil
+	h.inFiles.Total = h.begin.Lines
+	h.inFiles.Completed += max(0, min(in.Until+1, in.Begun)-in.From)
+	h.inFiles.Failed += max(0, in.Until+1-max(in.From, in.Begun))
+	return BatchCollectResult{Progress: h.inFiles}, nil
 }
 
 func (h *hall) end(_ context.Context, in BatchEndInput) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ended = append(h.ended, in.Status)
+	h.ended, h.reason = append(h.ended, in.Status), in.Reason
 	return nil
 }
 
@@ -161,15 +163,15 @@ func (h *hall) progress() BatchProgress {
 	return p
 }
 
-// inOrder wants that the parts of the files have each line once, in order, and are numbered.
+// inOrder wants that the parts of the files have each line once, in order.
 func (h *hall) inOrder(lines int) {
 	h.t.Helper()
-	next, part := 1, 1
-	for _, c := range h.collected {
-		if c.From != next || c.Part != part || c.Until < c.From {
-			h.t.Errorf("part %d has lines %d to %d, want part %d from line %d on", c.Part, c.From, c.Until, part, next)
+	next := 1
+	for part, c := range h.collected {
+		if c.From != next || c.Until < c.From {
+			h.t.Errorf("part %d has lines %d to %d, want it from line %d on", part+1, c.From, c.Until, next)
 		}
-		next, part = c.Until+1, part+1
+		next = c.Until + 1
 	}
 	if next != lines+1 {
 		h.t.Errorf("%d lines are in the files, want %d", next-1, lines)

@@ -25,7 +25,7 @@ func (b *batchRun) begin(ctx workflow.Context) {
 func (b *batchRun) run(ctx workflow.Context, number int) {
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, b.lineOptions(ctx, number)), ResponseName, contract.ResponseInput{
 		Request: contract.Request{
-			Organization: b.in.Organization, User: b.in.User, Role: b.in.Role, Key: b.in.Key, Batch: b.in.BatchID,
+			Organization: b.in.Organization, User: b.in.User, Role: b.in.Role, Key: b.in.Key, MembersOnly: b.in.MembersOnly, Batch: b.in.BatchID,
 			Line: &contract.Line{File: b.file, Number: number},
 		},
 	})

@@ -62,7 +62,8 @@ type EndedLine struct {
 	Failed    bool `json:"failed,omitempty"`
 }
 
-// BatchCollectInput asks for lines to be written to the files of a batch.
+// BatchCollectInput asks for lines to be written to the files of a batch. Where its files end is for the database to say: what is in them is
+// not written again.
 type BatchCollectInput struct {
 	Organization string `json:"organization"`
 	BatchID      string `json:"batch_id"`
@@ -71,15 +72,11 @@ type BatchCollectInput struct {
 	From  int `json:"from"`
 	Until int `json:"until"`
 	Begun int `json:"begun"`
-	// Part is the number of the part of each file that the lines become.
-	Part int `json:"part"`
-	// Before is how far the batch was.
-	Before batch.Progress `json:"before"`
 	// Ending says why lines were cancelled or not begun, if the batch ends early.
 	Ending batch.Status `json:"ending,omitempty"`
 }
 
-// BatchCollectResult is how far the batch is with these lines.
+// BatchCollectResult is how far the batch is, with these lines at the least.
 type BatchCollectResult struct {
 	Progress batch.Progress `json:"progress"`
 }
@@ -89,4 +86,9 @@ type BatchEndInput struct {
 	Organization string       `json:"organization"`
 	BatchID      string       `json:"batch_id"`
 	Status       batch.Status `json:"status"`
+	// Reason is why the batch could not go on, if a client may know.
+	Reason string `json:"reason,omitempty"`
 }
+
+// ErrTypeBatchFiles is the type of the error of a step that no attempt can make: the files of the batch are damaged, or closed.
+const ErrTypeBatchFiles = "batch_files"

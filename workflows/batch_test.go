@@ -104,6 +104,44 @@ func TestBatchPausesAndGoesOn(t *testing.T) {
 	h.inOrder(40)
 }
 
+// A batch that is paused has no places. It asks for them as soon as it is to go on, not when it would have asked anyway.
+func TestBatchGoesOnAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, 40)
+	share := func(s BatchShareResult) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.share = s
+	}
+	h.after(2500*time.Millisecond, func() { share(BatchShareResult{Paused: true}); h.control(BatchPause) })
+	h.after(5*time.Minute, func() { share(BatchShareResult{Share: 4}); h.control(BatchResume) })
+	h.after(5*time.Minute+2*time.Second, func() {
+		if p := h.progress(); p.Running != 4 || p.Share != 4 {
+			t.Errorf("two seconds after it was told to go on: %+v", p)
+		}
+	})
+	if _, err := h.execute(h.input()); err != nil {
+		t.Fatal(err)
+	}
+	h.eachOnce(40)
+}
+
+// A batch whose lines have all begun can still be cancelled, also when its signal was lost.
+func TestBatchCancelledAtItsLastLines(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, 3)
+	h.line = func(ctx workflow.Context, _ int) (Outcome, error) { return done(ctx, 30*time.Minute) }
+	h.after(10*time.Minute, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.share.Cancelled = true
+	})
+	got, err := h.execute(h.input())
+	if took := h.env.Now().Sub(h.began); err != nil || got.Status != batch.Cancelled || len(h.cancelled) != 3 || took > 11*time.Minute {
+		t.Errorf("ended as %+v, %v, after %v, with lines %v cancelled", got, err, took, h.cancelled)
+	}
+}
+
 // What a client could not say to the workflow is in the database.
 func TestBatchLooksIntoTheDatabase(t *testing.T) {
 	t.Parallel()
@@ -216,8 +254,14 @@ func TestBatchWithAStepThatFails(t *testing.T) {
 	h := newHall(t, 100)
 	h.collectErr = temporal.NewNonRetryableApplicationError("a defect", "defect", nil)
 	_, err := h.execute(h.input())
-	if err == nil || !strings.Contains(err.Error(), "a defect") || !slices.Equal(h.ended, []batch.Status{batch.Failed}) {
-		t.Errorf("ended as %v with %v", h.ended, err)
+	if err == nil || !strings.Contains(err.Error(), "a defect") || !slices.Equal(h.ended, []batch.Status{batch.Failed}) || h.reason != "" {
+		t.Errorf("ended as %v (%s) with %v", h.ended, h.reason, err)
+	}
+	lost := newHall(t, 100)
+	lost.collectErr = temporal.NewNonRetryableApplicationError("the content is damaged", ErrTypeBatchFiles, nil)
+	_, err = lost.execute(lost.input())
+	if err == nil || !slices.Equal(lost.ended, []batch.Status{batch.Failed}) || lost.reason != "the content is damaged" {
+		t.Errorf("ended as %v (%s) with %v", lost.ended, lost.reason, err)
 	}
 }
 
@@ -317,7 +361,7 @@ func TestBatchContinuesAsNew(t *testing.T) {
 		t.Errorf("lines %v were cancelled", first.cancelled)
 	}
 
-	second := newHall(t, 0)
+	second := newHall(t, 50)
 	second.endsOf = func(lines []int) []EndedLine { return []EndedLine{{Line: lines[0], Failed: true}} }
 	got, err := second.execute(in)
 	if err != nil || got.Status != batch.Completed || got.Progress.Total != 50 {

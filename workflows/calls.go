@@ -1,7 +1,8 @@
 package workflows
 
 import (
-	"go.temporal.io/sdk/temporal"
+	"slices"
+
 	"go.temporal.io/sdk/workflow"
 
 	"perdure/activities"
@@ -14,7 +15,7 @@ func (r *run) call(ctx workflow.Context, calls []activities.ToolCall) error {
 		return nil
 	}
 	r.tell(ctx, callsInWords(calls))
-	slots := r.newSlots(ctx)
+	slots, room := r.newSlots(ctx), r.room(len(calls))
 	items := make([]blob.Value, len(calls))
 	errs := make([]error, len(calls))
 	first := r.outputLen()
@@ -32,55 +33,74 @@ func (r *run) call(ctx workflow.Context, calls []activities.ToolCall) error {
 		r.calls++
 		r.usage.ToolCalls.MCP.Invocation++
 		group.Add(1)
+		input := activities.MCPCallInput{
+			ResponseID:       r.in.ResponseID,
+			ItemID:           call.ItemID,
+			Index:            first + i,
+			Server:           r.servers[call.Server],
+			Tool:             call.Tool,
+			Arguments:        call.Arguments,
+			Repeatable:       r.retry[call.Server].Repeatable(call.Tool, call.Repeatable),
+			ThoughtSignature: call.ThoughtSignature,
+			Room:             room,
+
+			ApprovalRequestID: call.ApprovalRequestID,
+		}
 		workflow.GoNamed(ctx, call.ItemID, func(ctx workflow.Context) {
 			defer group.Done()
-			if errs[i] = slots.acquire(ctx, call.Server); errs[i] != nil {
+			if err := slots.acquire(ctx, call.Server); err != nil {
+				items[i], errs[i] = r.unmade(ctx, input, err)
 				return
 			}
 			defer slots.release(call.Server)
-			items[i], errs[i] = r.mcpCall(ctx, activities.MCPCallInput{
-				ItemID:           call.ItemID,
-				Index:            first + i,
-				Server:           r.servers[call.Server],
-				Tool:             call.Tool,
-				Arguments:        call.Arguments,
-				Repeatable:       r.retry[call.Server].Repeatable(call.Tool, call.Repeatable),
-				ThoughtSignature: call.ThoughtSignature,
-
-				ApprovalRequestID: call.ApprovalRequestID,
-			})
+			if r.over(ctx) {
+				items[i], errs[i] = r.unmade(ctx, input, ctx.Err())
+				return
+			}
+			items[i], errs[i] = r.mcpCall(ctx, input)
 		})
 	}
 	group.Wait(ctx)
+	// Whatever ends the run, what is known of the other calls is kept: a model that did not see them would make them again.
+	r.add(slices.DeleteFunc(items, func(v blob.Value) bool { return v.InlineSize() == 0 })...)
 	for _, err := range errs {
 		if err != nil {
 			return err
 		}
 	}
-	r.add(items...)
 	return nil
 }
 
-// mcpCall makes one call. Its only error is that the run was cancelled: everything else ends as an item.
+// mcpCall makes one call. Its error is that the run was cancelled, and may come with an item: everything else ends as an item alone.
 func (r *run) mcpCall(ctx workflow.Context, input activities.MCPCallInput) (blob.Value, error) {
-	summary := "mcp_call " + input.Server.Label + "." + input.Tool
-	options := mcpCallOptions(r.in, summary)
-	input.ResponseID = r.in.ResponseID
+	options := mcpCallOptions(r.in, callSummary(input))
 	input.Attempts, input.Lost = options.RetryPolicy.MaximumAttempts, r.in.Limits.CallAttempts
-	var result activities.MCPCallResult
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activities.MCPCallName, input).Get(ctx, &result)
+	item, err := r.callStep(r.inTime(ctx, options), input)
 	// A step that begins anew does not know what its attempts before have recorded, so one that must not be repeated is given up.
-	if _, stopped := stoppedAfter(err); stopped && input.Repeatable {
+	if _, stopped := stoppedAfter(err); stopped && input.Repeatable && !r.over(ctx) {
 		return r.mcpCall(ctx, input)
 	}
-	if err == nil || temporal.IsCanceledError(err) {
-		return result.Item, err
+	if err == nil || item.InlineSize() > 0 {
+		return item, err
 	}
-	workflow.GetLogger(ctx).Warn("MCP call abandoned", "item", input.ItemID, "error", err)
-	input.Abandoned = true
-	err = workflow.ExecuteActivity(
-		workflow.WithActivityOptions(ctx, abandonOptions(summary+" · abandoned")), activities.MCPCallName, input).Get(ctx, &result)
-	return result.Item, err
+	return r.abandon(ctx, input, err)
+}
+
+func callSummary(input activities.MCPCallInput) string {
+	return "mcp_call " + input.Server.Label + "." + input.Tool
+}
+
+// leastRoom is how many bytes the output of a call may have in any case, so that a tool can say in short what there is to say.
+const leastRoom = 1 << 10
+
+// room is how many bytes the output of each of so many calls may have, so that the conversation does not get too large by all of them; 0
+// is no limit.
+func (r *run) room(calls int) int64 {
+	most := r.in.Limits.ConversationBytes
+	if most == 0 {
+		return 0
+	}
+	return max((most-r.transcript.Bytes)/int64(calls), leastRoom)
 }
 
 // slots bounds how many calls run at once, in the whole run and for each server.

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"perdure/activities"
+	"perdure/internal/blob"
 )
 
 func TestCallsStandInTheOrderAskedFor(t *testing.T) {
@@ -119,4 +120,43 @@ func ids(n int, servers ...string) []string {
 		out = append(out, fmt.Sprintf("%s.%d", servers[i%len(servers)], i))
 	}
 	return out
+}
+
+// Calls share the room that the conversation has left, by what is in it when they are made.
+func TestCallsShareTheRoom(t *testing.T) {
+	t.Parallel()
+	s := &script{t: t, turns: []turn{asksFor("a.0", "a.1"), asksFor("a.2"), asksFor("a.3", "a.4"), says("answer")}}
+	answered := value(strings.Repeat("x", 50_000))
+	s.call = func(activities.MCPCallInput) (activities.MCPCallResult, error) {
+		return activities.MCPCallResult{Item: answered}, nil
+	}
+	in := input("a")
+	in.Limits.ConversationBytes = 120_000
+	if _, err := s.run(in); err != nil {
+		t.Fatal(err)
+	}
+	var before int64
+	for _, v := range []blob.Value{value("prompt"), value("tools of a")} {
+		before += int64(v.Len())
+	}
+	after := before + int64(2*answered.Len())
+	want := []int64{(120_000 - before) / 2, (120_000 - before) / 2, 120_000 - after, leastRoom, leastRoom}
+	var got []int64
+	for _, c := range s.calls {
+		got = append(got, c.Room)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestRoomWithoutALimit(t *testing.T) {
+	t.Parallel()
+	s := &script{t: t, turns: []turn{asksFor("a.0"), says("answer")}}
+	if _, err := s.run(input("a")); err != nil {
+		t.Fatal(err)
+	}
+	if s.calls[0].Room != 0 {
+		t.Errorf("a run that began before there was a limit has room for %d bytes", s.calls[0].Room)
+	}
 }

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -37,6 +38,8 @@ type Carried struct {
 	Usage responses.Usage `json:"usage"`
 	// Throttled is how many times a provider refused a turn because there were too many.
 	Throttled int `json:"throttled,omitempty"`
+	// Deadline is when the run ends itself; zero if it does not.
+	Deadline time.Time `json:"deadline,omitzero"`
 }
 
 // full reports whether the history is as long as it may get. A run without limits was begun before there were any.
@@ -59,7 +62,7 @@ func (r *run) carryOn(ctx workflow.Context) error {
 	in.Carried = &Carried{
 		Version:      carriedVersion,
 		Conversation: r.transcript, Model: r.model, Turn: r.turn, Tries: r.tries, Steps: r.steps, NextItem: r.nextItem,
-		Calls: r.calls, Usage: r.usage, Throttled: r.throttled,
+		Calls: r.calls, Usage: r.usage, Throttled: r.throttled, Deadline: r.deadline,
 	}
 	return workflow.NewContinueAsNewError(ctx, ResponseName, in)
 }
@@ -73,4 +76,5 @@ func (r *run) resume(c *Carried) {
 	}
 	r.transcript, r.model, r.turn, r.tries, r.steps = c.Conversation, c.Model, c.Turn, c.Tries, c.Steps
 	r.nextItem, r.calls, r.usage, r.throttled = c.NextItem, c.Calls, c.Usage, c.Throttled
+	r.discovered = true
 }

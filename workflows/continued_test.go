@@ -78,6 +78,26 @@ func TestApprovedCallsAreMadeFirst(t *testing.T) {
 	}
 }
 
+// An answer counts once, so a server that cannot be listed must not use it up.
+func TestFailedDiscoveryClaimsNoAnswer(t *testing.T) {
+	t.Parallel()
+	s := &script{t: t}
+	s.discover = func(activities.DiscoverInput) (activities.DiscoverResult, error) {
+		return activities.DiscoverResult{}, temporal.NewNonRetryableApplicationError("it is down", activities.ErrTypeDiscovery, nil)
+	}
+	in := input("s", "dead")
+	in.Listed = []string{"s"}
+	in.Approved = []Approved{{RequestID: "mcpr_1", Server: "s", Tool: "t"}}
+	env := s.environment()
+	env.RegisterWorkflow(Approval)
+	claims := 0
+	env.SetOnChildWorkflowStartedListener(func(*workflow.Info, workflow.Context, converterArgs) { claims++ })
+	_, err := s.runIn(env, in)
+	if app := applicationError(t, err); app.Type() != ErrTypeDiscovery || claims != 0 || len(s.calls) != 0 {
+		t.Errorf("error %v, %d claims, %d calls", err, claims, len(s.calls))
+	}
+}
+
 // Whoever answers second must not have the call made a second time.
 func TestSecondAnswerFailsTheRun(t *testing.T) {
 	t.Parallel()
@@ -101,6 +121,8 @@ func TestListedServersAreNotListedAgain(t *testing.T) {
 	s := &script{t: t, turns: []turn{asksFor("old.a"), says("done")}}
 	in := input("old", "new")
 	in.Listed = []string{"old"}
+	tools := 7
+	in.Servers[0].Tools, in.Servers[0].Fingerprint = &tools, "that of old"
 	out, err := s.run(in)
 	if err != nil {
 		t.Fatal(err)
@@ -111,8 +133,13 @@ func TestListedServersAreNotListedAgain(t *testing.T) {
 	if diff := cmp.Diff([]string{"old"}, s.asked[0].Listed); diff != "" {
 		t.Errorf("listed (-want +got):\n%s", diff)
 	}
-	if len(out.Servers) != 2 {
-		t.Errorf("the outcome lists %d servers, want 2", len(out.Servers))
+	one := 1
+	want := []ListedServer{{Label: "old", Fingerprint: "that of old", Tools: &tools}, {Label: "new", Tools: &one}}
+	if diff := cmp.Diff(want, out.Servers); diff != "" {
+		t.Errorf("servers of the outcome (-want +got):\n%s", diff)
+	}
+	if s := s.calls[0].Server; s.Fingerprint != "" || s.Tools != nil {
+		t.Errorf("the call gets %+v", s)
 	}
 }
 

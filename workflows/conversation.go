@@ -30,7 +30,7 @@ const (
 // Types of the errors with which a conversation refuses a change.
 const (
 	ErrTypeConversationGone = "conversation_not_found"
-	ErrTypeConversationFull = "conversation_full"
+	ErrTypeConversationFull = activities.ErrTypeConversationFull
 	ErrTypeItemNotFound     = "item_not_found"
 )
 

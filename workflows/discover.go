@@ -32,7 +32,7 @@ func (r *run) discover(ctx workflow.Context) error {
 		var list func()
 		list = func() {
 			future := workflow.ExecuteActivity(
-				workflow.WithActivityOptions(ctx, discoverOptions(r.in, server)), activities.DiscoverName, input)
+				r.inTime(ctx, discoverOptions(r.in, server)), activities.DiscoverName, input)
 			selector.AddFuture(future, func(f workflow.Future) {
 				err := f.Get(ctx, &results[i])
 				if _, stopped := stoppedAfter(err); stopped {
@@ -53,9 +53,11 @@ func (r *run) discover(ctx workflow.Context) error {
 		}
 	}
 	tools := 0
-	for _, result := range results {
+	for i, result := range results {
 		tools += result.Tools
 		r.add(result.Item)
+		at := slices.IndexFunc(r.in.Servers, func(s activities.Server) bool { return s.Label == servers[i].Label })
+		r.in.Servers[at].Tools = &result.Tools
 	}
 	if tools > r.in.Limits.Tools {
 		return &failure{kind: ErrTypeInvalid, param: "tools", message: fmt.Sprintf("the MCP servers offer %d tools, and a model may be offered %d "+

@@ -42,6 +42,9 @@
 //
 // # How a run ends
 //
+// A run ends itself a little before Temporal would end it for taking too long, as failed. Calls that are under way when a run is cancelled,
+// or its time is over, are waited for or given up, and leave items: whoever goes on from there must know that they may have been made.
+//
 // A run that completes, or is incomplete, returns an [Outcome]. One that fails returns an application error of type [ErrTypeFailed]
 // or [ErrTypeDiscovery] whose details are an [Outcome] with what there was of output; one that is cancelled returns a cancelled
 // error with the same details. So Temporal's own status of the execution tells an operator the truth.

@@ -77,7 +77,7 @@ type ResponseInput struct {
 	Approved []Approved `json:"approved,omitempty"`
 	// Denied are the IDs of approval requests that the client answered with no.
 	Denied []string `json:"denied,omitempty"`
-	// ConversationID names the conversation that gets the items of a run that came to an answer.
+	// ConversationID names the conversation that gets the items of a run that came to an answer, or called tools.
 	ConversationID string `json:"conversation_id,omitempty"`
 	// Webhooks are the names of the endpoints that hear how the run ended.
 	Webhooks []string `json:"webhooks,omitempty"`
@@ -127,6 +127,8 @@ type Limits struct {
 	// longer by the steps of one turn.
 	HistoryEvents int `json:"history_events,omitempty"`
 	HistoryBytes  int `json:"history_bytes,omitempty"`
+	// ConversationBytes is how large the conversation may get by what tools answer; 0 is no limit, as for runs that began before there was one.
+	ConversationBytes int64 `json:"conversation_bytes,omitempty"`
 }
 
 // Outcome is what a run came to. [contract.Outcome] is the part of it that other programs can use.
@@ -145,6 +147,8 @@ type Outcome struct {
 	CompletedAt time.Time           `json:"completed_at"`
 	// Throttled is how many times a provider refused a turn because there were too many.
 	Throttled int `json:"throttled,omitempty"`
+	// Discovered is set in the answer to the query [ProgressName] once the run cannot fail at discovery any more.
+	Discovered bool `json:"discovered,omitempty"`
 	// PendingCalls are the call IDs of function calls that the client has to answer, and PendingApprovals the IDs of approval requests.
 	PendingCalls     []string `json:"pending_calls,omitempty"`
 	PendingApprovals []string `json:"pending_approvals,omitempty"`
@@ -163,6 +167,10 @@ type ListedServer struct {
 	// Connector and Version are those of a saved connector, which has no origin.
 	Connector string `json:"connector,omitempty"`
 	Version   int64  `json:"version,omitempty"`
+	// Fingerprint is that of the endpoint of a server without a connector. A list of an earlier release has none, and is not used again.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Tools is how many tools the list has; nil if the conversation has no list, or one of an earlier release.
+	Tools *int `json:"tools,omitempty"`
 }
 
 // ProgressName is the name of the query that returns what a run has come to so far, as an [Outcome].

@@ -50,7 +50,12 @@ func (r *run) counts() string {
 
 // announce answers the query [ProgressName] from now on, and says of a run that was queued that it has begun.
 func (r *run) announce(ctx workflow.Context) error {
-	if err := workflow.SetQueryHandler(ctx, ProgressName, func() (Outcome, error) { return r.outcome(), nil }); err != nil {
+	err := workflow.SetQueryHandler(ctx, ProgressName, func() (Outcome, error) {
+		out := r.outcome()
+		out.Discovered = r.discovered
+		return out, nil
+	})
+	if err != nil {
 		return err
 	}
 	if r.requested || !r.in.Background || r.in.Carried != nil {
@@ -64,8 +69,7 @@ func (r *run) announce(ctx workflow.Context) error {
 func (r *run) tellOthers(ctx workflow.Context, out Outcome) {
 	// It is never cancelled: that would reach the workflows that are started here, and which outlive the run.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	answered := out.Status == responses.ResponseCompleted || out.Status == responses.ResponseIncomplete
-	if r.in.ConversationID != "" && answered {
+	if r.in.ConversationID != "" && (out.answered() || r.leavesCalls(ctx)) {
 		signalConversation(ctx, r.in.ConversationID, ConversationAppend{
 			ResponseID: r.in.ResponseID, Transcript: out.Conversation, From: r.in.InputFrom, Servers: out.Servers,
 		})
@@ -73,6 +77,17 @@ func (r *run) tellOthers(ctx workflow.Context, out Outcome) {
 	if len(r.in.Webhooks) > 0 {
 		startWebhooks(ctx, r.in.Webhooks, r.in.ResponseID, out.Status)
 	}
+}
+
+func (out *Outcome) answered() bool {
+	return out.Status == responses.ResponseCompleted || out.Status == responses.ResponseIncomplete
+}
+
+// leavesCalls reports whether the conversation gets the items of the run although it came to no answer: it has called tools, and a model
+// that did not see that would call them again.
+func (r *run) leavesCalls(ctx workflow.Context) bool {
+	const change = "conversations get calls of runs without an answer"
+	return r.calls > 0 && workflow.GetVersion(ctx, change, workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
 // publish shows how the run ended, in its details and in its search attributes.

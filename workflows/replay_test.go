@@ -21,7 +21,7 @@ import (
 
 // How many runs there are at least, and how many executions that go on with one.
 const (
-	minHistories = 9
+	minHistories = 11
 	minCarried   = 2
 )
 

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -24,7 +26,7 @@ func Response(ctx workflow.Context, in ResponseInput) (Outcome, error) {
 		in = accepted
 	}
 	r := newRun(in)
-	r.requested = requested
+	r.requested, r.deadline = requested, deadline(workflow.GetInfo(ctx), in.Carried)
 	if err := r.announce(ctx); err != nil {
 		return Outcome{}, err
 	}
@@ -51,7 +53,9 @@ type run struct {
 	throttled  int
 	status     string
 	reason     string
-	requested  bool // this execution began with a request
+	requested  bool      // this execution began with a request
+	discovered bool      // the servers' tools are listed, and answers claimed: the request is not refused any more
+	deadline   time.Time // see the function of this name
 
 	// What the client has to answer before the conversation can go on.
 	pendingCalls     []string
@@ -65,9 +69,10 @@ func newRun(in ResponseInput) *run {
 	}
 	for _, s := range in.Servers {
 		// A policy may name many tools, and every step has its server in the history.
-		r.retry[s.Label], s.Retry = s.Retry, activities.RetryPolicy{}
+		r.retry[s.Label], s.Retry, s.Fingerprint, s.Tools = s.Retry, activities.RetryPolicy{}, "", nil
 		r.servers[s.Label] = s
 	}
+	r.in.Servers = slices.Clone(in.Servers) // what they list is noted there
 	if in.Carried != nil {
 		r.resume(in.Carried)
 	}
@@ -85,10 +90,11 @@ func (r *run) run(ctx workflow.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.call(ctx, answer.Calls); err != nil {
+		err = r.call(ctx, answer.Calls)
+		r.add(answer.Functions...) // the client has to answer them whatever became of the calls
+		if err != nil {
 			return err
 		}
-		r.add(answer.Functions...)
 		if r.finished(answer) {
 			return nil
 		}
@@ -100,12 +106,30 @@ func (r *run) run(ctx workflow.Context) error {
 
 // prepare makes the steps that come before the first turn.
 func (r *run) prepare(ctx workflow.Context) error {
-	if err := r.claimAnswers(ctx); err != nil {
+	if !r.hasAnswers() {
+		err := r.discover(ctx)
+		r.discovered = err == nil
 		return err
+	}
+	// An answer counts once, so it is claimed when nothing but the calls is left to do: a server that cannot be listed must not use it up.
+	late := workflow.GetVersion(ctx, "answers are claimed after discovery", workflow.DefaultVersion, 1) != workflow.DefaultVersion
+	if !late {
+		if err := r.claimAnswers(ctx); err != nil {
+			return err
+		}
 	}
 	if err := r.discover(ctx); err != nil {
 		return err
 	}
+	if late {
+		if r.timeIsOver(ctx) {
+			return outOfTime()
+		}
+		if err := r.claimAnswers(ctx); err != nil {
+			return err
+		}
+	}
+	r.discovered = true
 	return r.callApproved(ctx)
 }
 
@@ -194,7 +218,7 @@ func (r *run) outcome() Outcome {
 func listedServers(servers []activities.Server) []ListedServer {
 	var listed []ListedServer
 	for _, s := range servers {
-		l := ListedServer{Label: s.Label, Origin: s.Origin, Allowed: s.Allowed}
+		l := ListedServer{Label: s.Label, Origin: s.Origin, Allowed: s.Allowed, Fingerprint: s.Fingerprint, Tools: s.Tools}
 		if s.Connector != nil {
 			l.Connector, l.Version = s.Connector.ID, s.Connector.Version
 		}

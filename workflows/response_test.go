@@ -1,7 +1,6 @@
 package workflows
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -284,22 +283,32 @@ func TestFoldedConversationIsTakenOver(t *testing.T) {
 	}
 }
 
-func TestCancelledRunKeepsItsOutput(t *testing.T) {
+// Whoever asks a run hears when it cannot fail at discovery any more.
+func TestProgressTellsOfDiscovery(t *testing.T) {
 	t.Parallel()
-	s := &script{t: t, turns: []turn{asksFor("a.1")}}
+	s := &script{t: t}
 	env := s.environment()
-	env.OnActivity(activities.MCPCallName, anyArgument, anyArgument).After(time.Hour).Return(activities.MCPCallResult{}, nil)
-	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
-	_, err := s.runIn(env, input("a"))
-	var cancelled *temporal.CanceledError
-	if !errors.As(err, &cancelled) {
-		t.Fatalf("error %v, want a cancellation", err)
+	env.OnActivity(activities.DiscoverName, anyArgument, anyArgument).Return(activities.DiscoverResult{Item: value("tools"), Tools: 1}, nil).After(2 * time.Second)
+	env.OnActivity(activities.ModelTurnName, anyArgument, anyArgument).Return(says("answer").result, nil).After(2 * time.Second)
+	var got []bool
+	for _, at := range []time.Duration{time.Second, 3 * time.Second} {
+		env.RegisterDelayedCallback(func() {
+			answer, err := env.QueryWorkflow(ProgressName)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var out Outcome
+			if err := answer.Get(&out); err != nil {
+				t.Error(err)
+			}
+			got = append(got, out.Discovered)
+		}, at)
 	}
-	var out Outcome
-	if err := cancelled.Details(&out); err != nil {
+	if _, err := s.runIn(env, input("a")); err != nil {
 		t.Fatal(err)
 	}
-	if out.Status != responses.ResponseCancelled || !slices.Equal(names(out.Conversation), []string{"prompt", "tools of a"}) {
-		t.Errorf("outcome %+v", out)
+	if diff := cmp.Diff([]bool{false, true}, got); diff != "" {
+		t.Errorf("before and after the servers were listed (-want +got):\n%s", diff)
 	}
 }

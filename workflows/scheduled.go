@@ -18,6 +18,9 @@ type ScheduledInput struct {
 	ScheduleID string                 `json:"schedule_id"`
 	Request    *contract.Request      `json:"request,omitempty"`
 	Batch      *contract.BatchRequest `json:"batch,omitempty"`
+	// Record is what the API knows of the schedule, for the API alone. It is here since Temporal changes this with the schedule, and a
+	// schedule's memo never.
+	Record contract.JSON `json:"record,omitempty"`
 	// RunTimeout bounds the run of a response, TaskTimeout its workflow tasks, and Priority is its place among others.
 	RunTimeout  time.Duration     `json:"run_timeout"`
 	TaskTimeout time.Duration     `json:"task_timeout"`

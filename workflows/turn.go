@@ -15,6 +15,9 @@ import (
 func (r *run) modelTurn(ctx workflow.Context) (activities.ModelTurnResult, error) {
 	r.turn++
 	for first := r.model; ; {
+		if r.timeIsOver(ctx) {
+			return activities.ModelTurnResult{}, outOfTime()
+		}
 		answer, err := r.ask(ctx, r.model-first)
 		r.throttled += answer.Throttled + activities.Throttled(err)
 		if err == nil {
@@ -24,6 +27,9 @@ func (r *run) modelTurn(ctx workflow.Context) (activities.ModelTurnResult, error
 		if attempts, stopped := stoppedAfter(err); stopped {
 			r.tries += attempts // so that no two attempts have the same number
 			continue
+		}
+		if !temporal.IsCanceledError(err) && r.timeIsOver(ctx) {
+			return answer, outOfTime()
 		}
 		if temporal.IsCanceledError(err) || r.model+1 >= len(r.in.Models) {
 			return answer, failed(ErrTypeFailed, "the model could not be asked", err)
@@ -38,7 +44,7 @@ func (r *run) ask(ctx workflow.Context, fallback int) (activities.ModelTurnResul
 	model := r.in.Models[r.model]
 	r.tell(ctx, "asking "+model)
 	summary := fmt.Sprintf("model_turn %d · %s", r.turn, model)
-	ctx = workflow.WithActivityOptions(ctx, modelTurnOptions(r.in.Limits, r.model+1 == len(r.in.Models), summary))
+	ctx = r.inTime(ctx, modelTurnOptions(r.in.Limits, r.model+1 == len(r.in.Models), summary))
 	var answer activities.ModelTurnResult
 	err := workflow.ExecuteActivity(ctx, activities.ModelTurnName, activities.ModelTurnInput{
 		ResponseID:      r.in.ResponseID,

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,14 +131,15 @@ func clientOptions(c config.Config) (apiclient.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	if local == "" {
-		local = defaultServer
+	// A directory may have come with somebody's repository, and keys and prompts are not for whomever it names.
+	if !onThisMachine(local) {
+		local = ""
 	}
 	if o.URL == "" {
-		o.URL = local
+		o.URL = cmp.Or(local, defaultServer)
 	}
 	// The key of the server here is for no other.
-	if o.Key.IsZero() && strings.TrimRight(o.URL, "/") == local {
+	if o.Key.IsZero() && local != "" && strings.TrimRight(o.URL, "/") == local {
 		key, err := readLine(filepath.Join(dir, keyFile))
 		if err != nil {
 			return o, err
@@ -141,6 +147,27 @@ func clientOptions(c config.Config) (apiclient.Options, error) {
 		o.Key = secret.New(key)
 	}
 	return o, nil
+}
+
+// onThisMachine reports whether a URL has the address of a server on this machine, as "perdure dev" writes it: a number.
+func onThisMachine(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil {
+		return false
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	if err != nil {
+		return false
+	}
+	address = address.Unmap().WithZone("")
+	if address.IsLoopback() || address.IsUnspecified() {
+		return true
+	}
+	own, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(own, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr().Unmap().WithZone("") == address
+	})
 }
 
 // readLine returns what a file of one line has, and nothing for one that is not there.

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -150,26 +148,14 @@ func batchProblems(b apiclient.Batch) (problems []string) {
 
 // batchAction is a command that does one thing to batches.
 func batchAction(name, short string) *cobra.Command {
-	return &cobra.Command{
-		Use:               name + " ID…",
-		Short:             short,
-		Example:           "  perdure batch " + name + " batch_…",
-		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: completeBatches,
-		RunE: withAPI(func(s *session, args []string) error {
-			return s.each(args, func(id string) error {
-				b, err := s.ChangeBatch(s.ctx(), id, name)
-				if err != nil {
-					return err
-				}
-				if s.json {
-					return s.printJSON(b.Raw)
-				}
-				_, err = fmt.Fprintf(s.out, "%s is %s.\n", b.ID, batchState(b))
-				return err
-			})
-		}),
-	}
+	return onEach(&cobra.Command{
+		Use:     name + " ID…",
+		Short:   short,
+		Example: "  perdure batch " + name + " batch_…",
+	}, completeBatches, func(s *session, id string) (json.RawMessage, string, error) {
+		b, err := s.ChangeBatch(s.ctx(), id, name)
+		return b.Raw, fmt.Sprintf("%s is %s.", b.ID, batchState(b)), err
+	})
 }
 
 func newBatchRetry() *cobra.Command {
@@ -253,7 +239,7 @@ While the batch runs it has a part of the results.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: once(completeBatches),
 	}
-	output := cmd.Flags().StringP("output", "o", "-", "`FILE` to write, which must not be there; - is standard output")
+	output := bindOutput(cmd)
 	failed := cmd.Flags().Bool("failed", false, "download the requests that failed, and why")
 	cmd.RunE = withAPI(func(s *session, args []string) error {
 		b, err := s.Batch(s.ctx(), args[0])
@@ -268,44 +254,7 @@ While the batch runs it has a part of the results.`,
 			s.note("There are none.")
 			return nil
 		}
-		out := io.Writer(s.out)
-		if *output != "-" {
-			f, err := os.OpenFile(*output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			if err := s.download(f, *id); err != nil {
-				return err
-			}
-			return f.Sync()
-		}
-		return s.download(out, *id)
+		return s.download(*output, *id)
 	})
 	return cmd
-}
-
-// download copies a file, and goes on when the connection breaks.
-func (s *session) download(out io.Writer, id string) error {
-	const maxBreaks = 5
-	written := int64(0)
-	for breaks := 0; ; {
-		content, err := s.Content(s.ctx(), id, written)
-		if err != nil {
-			return err
-		}
-		n, err := io.Copy(out, content)
-		content.Close()
-		written += n
-		var lost *apiclient.Unreachable
-		if !errors.As(err, &lost) || s.ctx().Err() != nil {
-			return err
-		}
-		if breaks++; n > 0 {
-			breaks = 0
-		}
-		if breaks == maxBreaks {
-			return err
-		}
-	}
 }

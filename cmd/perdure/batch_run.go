@@ -23,8 +23,8 @@ The batch is on the server: Ctrl-C, a lost connection or the end of this machine
 command goes on with the same batch and sends no request twice. What it needs for that is beside the output, in a file whose name ends in
 ` + batchrun.StateSuffix + `: keep it. To end the batch, use "perdure batch cancel".
 
-The exit code is 0 if all requests have succeeded, 1 after an error, 2 if the command line makes no sense, 3 if the batch failed because its
-input is wrong, 4 if requests failed or ran out of time, 5 if the batch was cancelled, and 130 if you interrupted the command.`,
+The exit code is 0 if all requests have succeeded, 1 after an error, 2 if the command line makes no sense, 3 if the batch failed as a whole,
+as it does when its input is wrong, 4 if requests failed or ran out of time, 5 if the batch was cancelled, and 130 if you interrupted the command.`,
 		Example: `  perdure batch run requests.jsonl -o results.jsonl
   perdure batch run requests.jsonl -o results.jsonl --errors failed.jsonl --window 12h --concurrency 20
   perdure batch run requests.jsonl -o results.jsonl --detach`,
@@ -55,9 +55,6 @@ func runBatch(s *session, o batchrun.Options, input string) error {
 	if o.Errors == "" {
 		o.Errors = strings.TrimSuffix(o.Output, ".jsonl") + ".errors.jsonl"
 	}
-	if o.Output == o.Errors || o.Output == input || o.Errors == input {
-		return usageError("the requests, the results and the failures must be three files")
-	}
 	v := newBatchView(s)
 	defer v.close()
 	o.Uploading, o.Changed, o.Failure, o.Note = v.uploading, v.changed, v.failure, v.note
@@ -71,6 +68,8 @@ func runBatch(s *session, o batchrun.Options, input string) error {
 	case err != nil && errors.Is(err, context.Canceled):
 		s.note("Start the same command again to go on.")
 		return err
+	case errors.Is(err, batchrun.ErrThreeFiles):
+		return &exit{exitUsage, err}
 	case err != nil:
 		return err
 	case o.Detach && !b.Ended():
@@ -100,7 +99,11 @@ func (s *session) batchEnding(b apiclient.Batch, failures string) error {
 		if n := len(problems) - most; n > 0 {
 			problems = append(problems[:most], fmt.Sprintf("and %s more", grouped(n)))
 		}
-		return &exit{exitFailed, fmt.Errorf("the batch %s failed before a request was sent: %s", b.ID, strings.Join(problems, "\n  "))}
+		when := "before a request was sent"
+		if !b.NothingRan() {
+			when = "on its way, when " + succeeded + ", and those without a result may have been sent"
+		}
+		return &exit{exitFailed, fmt.Errorf("the batch %s failed %s: %s", b.ID, when, strings.Join(problems, "\n  "))}
 	case apiclient.BatchExpired:
 		return &exit{exitIncomplete, fmt.Errorf("the time of the batch %s is over: %s; send the rest with: perdure batch retry %s", b.ID, succeeded, b.ID)}
 	}

@@ -110,31 +110,18 @@ func newConnectorRestrict() *cobra.Command {
 }
 
 func newConnectorRemove() *cobra.Command {
-	return &cobra.Command{
-		Use:               "remove CONNECTOR…",
-		Aliases:           []string{"delete"},
-		Short:             "Delete connectors, with their secrets and authorizations",
-		Example:           "  perdure connector remove \"Acme CRM\"",
-		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: completeConnectors,
-		RunE: withAPI(func(s *session, args []string) error {
-			return s.each(args, func(given string) error {
-				id, err := s.findConnector(given)
-				if err != nil {
-					return err
-				}
-				answer, err := s.Do(s.ctx(), apiclient.Request{Method: http.MethodDelete, Path: connectorsPath + "/" + url.PathEscape(id)})
-				if err != nil {
-					return err
-				}
-				if s.json {
-					return s.printJSON(answer)
-				}
-				_, err = fmt.Fprintf(s.out, "%s is deleted.\n", id)
-				return err
-			})
-		}),
-	}
+	return onEach(&cobra.Command{
+		Use:     "remove CONNECTOR…",
+		Aliases: []string{"delete"},
+		Short:   "Delete connectors, with their secrets and authorizations",
+		Example: "  perdure connector remove \"Acme CRM\"",
+	}, completeConnectors, func(s *session, given string) (json.RawMessage, string, error) {
+		id, err := s.findConnector(given)
+		if err != nil {
+			return nil, "", err
+		}
+		return s.remove(connectorsPath, id)
+	})
 }
 
 // onConnector does something to a connector and shows it, as the API does or for people.

@@ -29,7 +29,8 @@ func newKeyCreate() *cobra.Command {
 		Short: "Make an API key for a member and print it",
 		Long: `Make an API key for a member and print it, alone on the first line of the output. It is shown this once: what is stored is
 its hash.`,
-		Args: cobra.ExactArgs(1),
+		Example: "  perdure key create laptop --user ada --organization acme\n  perdure key create ci --user ci --scopes responses --expires 2160h",
+		Args:    cobra.ExactArgs(1),
 	}
 	user := cmd.Flags().String("user", "", "the member (`USER`) whose key it is")
 	// MarkFlagRequired fails only for a flag that does not exist.
@@ -68,9 +69,10 @@ its hash.`,
 
 func newKeyList() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the API keys, the newest first",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Short:   "List the API keys, the newest first",
+		Example: "  perdure key list --organization acme --user ada",
+		Args:    cobra.NoArgs,
 	}
 	user := cmd.Flags().String("user", "", "only the keys of this member (`USER`)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -111,9 +113,10 @@ func keyStatus(k identity.APIKey, now time.Time) string {
 
 func newKeyRevoke() *cobra.Command {
 	return &cobra.Command{
-		Use:   "revoke ID",
-		Short: "End an API key for good",
-		Args:  cobra.ExactArgs(1),
+		Use:     "revoke ID",
+		Short:   "End an API key for good",
+		Example: "  perdure key revoke key_… --organization acme",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd, func(s *store.Store, by identity.Actor) error {
 				err := s.RevokeKey(cmd.Context(), by, args[0])

@@ -155,7 +155,7 @@ func rotate(k *secret.Keyset, prepare, promote bool) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("Key %d is the primary one and encrypts from now on. Key %d still decrypts what it encrypted; keep it as long as that is\n"+
-		"stored (docs/encryption.md says how long). perdure keys reseal encrypts the database's secrets anew.", primary, replaced), nil
+		"stored (docs/encryption.md says how long). perdure keys reseal encrypts the database's secrets, and schedules, anew.", primary, replaced), nil
 }
 
 func newKeysDisable() *cobra.Command {
@@ -206,8 +206,10 @@ func newKeysDrop() *cobra.Command {
 const unreadable = `From now on nobody can read what it encrypted:
 - the addresses and credentials of MCP servers of runs that began while it was the primary key: their further calls fail
 - with encryption.payloads, all else of such runs: their inputs, outputs and failures in Temporal, their streams, their large values
-- with encryption.payloads, conversations that got items at that time
-- files that were uploaded or written at that time
+- with encryption.payloads, conversations that got items at that time, and batches that were under way then
+- with encryption.payloads, schedules that were made or changed at that time, unless "perdure keys reseal" has run since: they start
+  nothing any more
+- files that were uploaded or written at that time, those that schedules start batches of among them
 - compaction items that clients got at that time and send again
 - secrets of connectors in the database, unless "perdure keys reseal" has run since`
 

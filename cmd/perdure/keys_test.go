@@ -96,8 +96,10 @@ func TestKeysOfAFile(t *testing.T) {
 	refuse(t, "disable it first", "drop", first, "--yes", "--data", dir)
 	for _, args := range [][]string{{"disable", first}, {"enable", first}, {"disable", first}} {
 		out := change(t, append(args, "--data", dir)...)
-		if args[0] == "disable" && (!strings.Contains(out, "nobody can read what it encrypted") || !strings.Contains(out, "perdure keys enable "+first)) {
-			t.Errorf("disable says %s", out)
+		for _, want := range []string{"nobody can read what it encrypted", "schedules", "batches", "perdure keys enable " + first} {
+			if args[0] == "disable" && !strings.Contains(out, want) {
+				t.Errorf("disable does not say %q: %s", want, out)
+			}
 		}
 	}
 	requireSays(t, []string{disabledKey, oldKey, primaryKey}, "--data", dir)

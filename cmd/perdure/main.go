@@ -45,7 +45,7 @@ Start with "perdure dev", which needs nothing else, and then "perdure run".`,
 	}
 	root.PersistentFlags().String("config", "", "configuration `FILE` (YAML; default: PERDURE_CONFIG, or none)")
 	root.AddGroup(&cobra.Group{ID: useGroup, Title: "Use a server:"}, &cobra.Group{ID: operateGroup, Title: "Operate one:"})
-	for _, cmd := range []*cobra.Command{newRun(), newResponses(), newBatch(), newSchedule(), newConnector(), newModels()} {
+	for _, cmd := range []*cobra.Command{newRun(), newResponses(), newBatch(), newFile(), newSchedule(), newConnector(), newModels()} {
 		cmd.GroupID = useGroup
 		root.AddCommand(cmd)
 	}

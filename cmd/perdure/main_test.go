@@ -35,6 +35,7 @@ func TestHelp(t *testing.T) {
 	commands, _, _ = strings.Cut(commands, "\n\nFlags:")
 	const want = `  batch       Send thousands of requests, and see to them
   connector   Save remote MCP servers, and see to those that are saved
+  file        Upload files of requests, and see to files
   models      List the models that runs can name
   responses   List, show, watch, cancel and delete responses
   run         Ask a model, with tools of MCP servers, and watch it work
@@ -65,6 +66,18 @@ Additional Commands:
 		if code != 0 || !strings.Contains(out, "--config FILE") {
 			t.Errorf("perdure %s --help: exit %d with\n%s", command.Name(), code, out)
 		}
+	}
+}
+
+// TestHelpOfMembersAndKeys: each of what works on the database has an example. Those of clients are in TestHelpOfClients.
+func TestHelpOfMembersAndKeys(t *testing.T) {
+	t.Parallel()
+	for _, group := range []*cobra.Command{newMember(), newKey()} {
+		eachCommand(group, func(cmd *cobra.Command) {
+			if !strings.Contains(cmd.Example, "  perdure "+group.Name()+" ") {
+				t.Errorf("%s has no example", cmd.CommandPath())
+			}
+		})
 	}
 }
 

@@ -65,6 +65,8 @@ func newMemberAdd() *cobra.Command {
 		Short: "Add a member",
 		Long: `Add a member. USER is the name by which runs and connectors are theirs; it never changes. A member's key is made by
 "perdure key create".`,
+		Example: "  perdure member add ada --organization acme --role admin --create-organization\n" +
+			"  perdure member add bob --organization acme --email bob@acme.example",
 		Args: cobra.ExactArgs(1),
 	}
 	roleName := cmd.Flags().String("role", string(identity.Member), "`ROLE`: member, or admin, who manages members, keys and connectors")
@@ -113,9 +115,10 @@ func article(role identity.Role) string {
 
 func newMemberList() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
-		Short: "List the members, the newest first",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Short:   "List the members, the newest first",
+		Example: "  perdure member list --organization acme",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, func(s *store.Store, by identity.Actor) error {
 				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -149,9 +152,10 @@ func orDash(text string) string {
 
 func newMemberRole() *cobra.Command {
 	return &cobra.Command{
-		Use:   "role USER ROLE",
-		Short: "Make a member an admin, or an admin a member",
-		Args:  cobra.ExactArgs(2),
+		Use:     "role USER ROLE",
+		Short:   "Make a member an admin, or an admin a member",
+		Example: "  perdure member role bob admin --organization acme",
+		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			role, err := identity.ParseRole(args[1])
 			if err != nil {
@@ -170,9 +174,10 @@ func newMemberRole() *cobra.Command {
 
 func newMemberRemove() *cobra.Command {
 	return &cobra.Command{
-		Use:   "remove USER",
-		Short: "Remove a member, with their keys, authorizations and individual connectors",
-		Args:  cobra.ExactArgs(1),
+		Use:     "remove USER",
+		Short:   "Remove a member, with their keys, authorizations and individual connectors",
+		Example: "  perdure member remove bob --organization acme",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd, func(s *store.Store, by identity.Actor) error {
 				if err := explainMember(s.RemoveMember(cmd.Context(), by, args[0]), by.Organization, args[0]); err != nil {

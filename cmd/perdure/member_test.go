@@ -2,6 +2,8 @@ package main
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"perdure/internal/identity"
 	"perdure/internal/secret"
 	"perdure/internal/store"
+	"perdure/internal/temporaldev/temporaldevtest"
 )
 
 // newDatabase returns a data directory with a database that is up to date.
@@ -181,6 +184,18 @@ func TestKeysReseal(t *testing.T) {
 	}
 	if got := does(t, "keys", "reseal", "--data", dir); got != "1 values looked at, 0 encrypted anew\n" {
 		t.Errorf("with one key: %q", got)
+	}
+	// Schedules are in Temporal, where those of other tests need other keys.
+	settings := filepath.Join(t.TempDir(), "perdure.yaml")
+	text := "data:\n  dir: " + dir + "\nencryption:\n  payloads: true\ntemporal:\n  address: " + temporaldevtest.Address(t) + "\n"
+	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, out, errs := perdure(t.Context(), "keys", "reseal", "--config", settings); !strings.Contains(out, " schedules looked at, 0 encrypted anew\n") {
+		t.Errorf("with encrypted payloads: %q, %q", out, errs)
+	}
+	if got := does(t, "keys", "reseal", "--config", settings, "--schedules=false"); got != "1 values looked at, 0 encrypted anew\n" {
+		t.Errorf("without schedules: %q", got)
 	}
 	first, _ := keysOf(t, "--data", dir)
 	if got := does(t, "keys", "rotate", "--data", dir); !strings.Contains(got, "perdure keys reseal") {

@@ -203,7 +203,9 @@ func newActivities(c config.Config, log *events.Log, blobs *blob.Stores, sealer 
 		HeartbeatEvery: heartbeatEvery(c.Limits.Model.Heartbeat),
 		ModelTimeout:   c.Limits.Model.Timeout,
 		MaxToolOutput:  int(c.Limits.ToolOutputToModel),
-		SweepLimits:    activities.SweepLimits{Grace: c.Blobs.SweepGrace, EventAge: c.Events.MaxAge},
+
+		MaxConversation: int64(c.Limits.ConversationBytes),
+		SweepLimits:     activities.SweepLimits{Grace: c.Blobs.SweepGrace, EventAge: c.Events.MaxAge},
 	})
 	closeAll := func() {
 		closeMCP(mcp, logger)
@@ -292,6 +294,7 @@ func starterLimits(c config.Config) starter.Limits {
 			Patience:               min(c.Limits.Patience, c.Limits.RunTimeout),
 			HistoryEvents:          c.Limits.History.Events,
 			HistoryBytes:           int(c.Limits.History.Bytes),
+			ConversationBytes:      int64(c.Limits.ConversationBytes),
 		},
 	}
 }

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -105,7 +105,8 @@ func listObjects[T any](s *session, path string, query url.Values, limit int, he
 		if err != nil {
 			return errors.Join(table.Flush(), err)
 		}
-		fmt.Fprintln(table, terminal.Clean(row(object)))
+		// One object is one row, whatever it is called.
+		fmt.Fprintln(table, strings.ReplaceAll(terminal.Clean(row(object)), "\n", " "))
 	}
 	return table.Flush()
 }
@@ -128,10 +129,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at, nil
-	}
-	if at, err := time.ParseInLocation(time.DateOnly, text, time.Local); err == nil {
+	if at, err := parseMoment(text); err == nil {
 		return at, nil
 	}
 	return time.Time{}, errors.New("must be a date such as 2026-01-31, a time such as 2026-01-31T12:00:00Z, or a duration such as 24h for 24 hours ago")
@@ -224,66 +222,23 @@ run". When the events are not kept any more, what the run has come to is shown.`
 }
 
 func newResponsesCancel() *cobra.Command {
-	return &cobra.Command{
-		Use:               "cancel ID…",
-		Short:             "End runs",
-		Long:              "End runs. What they have come to until then stays. Of a run that is over already it is shown how it has ended.",
-		Example:           "  perdure responses cancel resp_…\n  perdure responses list --status in_progress --json | jq -r .id | xargs perdure responses cancel",
-		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: completeResponses(url.Values{"status": {responses.ResponseInProgress}}),
-		RunE: withAPI(func(s *session, args []string) error {
-			return s.each(args, func(id string) error {
-				r, err := s.CancelResponse(s.ctx(), id)
-				if err != nil {
-					return err
-				}
-				if s.json {
-					return s.printJSON(r.Raw)
-				}
-				_, err = fmt.Fprintf(s.out, "%s is %s.\n", r.ID, r.Status)
-				return err
-			})
-		}),
-	}
+	return onEach(&cobra.Command{
+		Use:   "cancel ID…",
+		Short: "End runs",
+		Long:  "End runs. What they have come to until then stays. Of a run that is over already it is shown how it has ended.",
+		Example: "  perdure responses cancel resp_…\n" +
+			"  perdure responses list --status in_progress --limit 0 --json | jq -r .id | xargs perdure responses cancel",
+	}, completeResponses(url.Values{"status": {responses.ResponseInProgress}}), func(s *session, id string) (json.RawMessage, string, error) {
+		r, err := s.CancelResponse(s.ctx(), id)
+		return r.Raw, fmt.Sprintf("%s is %s.", r.ID, r.Status), err
+	})
 }
 
 func newResponsesDelete() *cobra.Command {
-	return &cobra.Command{
-		Use:               "delete ID…",
-		Short:             "Delete responses, with all that is kept of their runs",
-		Long:              "Delete responses, with all that is kept of their runs. A run under way is ended.",
-		Example:           "  perdure responses delete resp_…",
-		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: completeResponses(nil),
-		RunE: withAPI(func(s *session, args []string) error {
-			return s.each(args, func(id string) error {
-				answer, err := s.Do(s.ctx(), apiclient.Request{Method: http.MethodDelete, Path: "/v1/responses/" + url.PathEscape(id)})
-				if err != nil {
-					return err
-				}
-				if s.json {
-					return s.printJSON(answer)
-				}
-				_, err = fmt.Fprintf(s.out, "%s is deleted.\n", id)
-				return err
-			})
-		}),
-	}
-}
-
-// each does the same to several things. One that cannot be done does not keep it from the others.
-func (s *session) each(ids []string, do func(id string) error) error {
-	var problems []error
-	for _, id := range ids {
-		if err := do(id); err != nil {
-			if s.ctx().Err() != nil {
-				return err
-			}
-			if len(ids) > 1 {
-				err = fmt.Errorf("%s: %w", terminal.Line(id, 0), err)
-			}
-			problems = append(problems, err)
-		}
-	}
-	return errors.Join(problems...)
+	return deleteEach(&cobra.Command{
+		Use:     "delete ID…",
+		Short:   "Delete responses, with all that is kept of their runs",
+		Long:    "Delete responses, with all that is kept of their runs. A run under way is ended.",
+		Example: "  perdure responses delete resp_…",
+	}, completeResponses(nil), "/v1/responses")
 }

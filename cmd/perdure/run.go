@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -44,6 +47,10 @@ incomplete or waits for an approval, 5 if it was cancelled, and 130 if you inter
 }
 
 func runPrompt(s *session, o runOptions, args []string) error {
+	// A reader that goes away, such as head, would end the process at the next write, before it can say how to go on with the run.
+	brokenPipes := make(chan os.Signal, 1)
+	signal.Notify(brokenPipes, syscall.SIGPIPE)
+	defer signal.Stop(brokenPipes)
 	body, err := o.request(s, args)
 	if err != nil {
 		return err
@@ -109,6 +116,10 @@ func (s *session) leave(stream *apiclient.Stream, o runOptions, cause error) err
 		if id := stream.ID(); id != "" && !errors.As(cause, new(*exit)) {
 			s.note("The run goes on. Watch it with: perdure responses watch %s --after %d", id, stream.After())
 		}
+		return cause
+	}
+	if !stream.MayRun() {
+		s.note("No run was begun.")
 		return cause
 	}
 	if o.background {

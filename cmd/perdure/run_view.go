@@ -31,8 +31,9 @@ type runView struct {
 	said    map[string]string    // what of messages was written, by ID
 	whole   map[string]bool      // the messages that are written to their end
 	cleaner terminal.Cleaner
-	midLine bool // the cursor of the terminal that shows the text is not at the start of a line
-	begun   time.Time
+	// Which stream has left the cursor of its terminal within a line: out with the answer, err with thoughts. At most one has.
+	outMid, errMid bool
+	begun          time.Time
 }
 
 // openItem is an item that is not done.
@@ -97,7 +98,7 @@ func (v *runView) begin(item apiclient.Item) {
 
 // tick shows what is under way and for how long.
 func (v *runView) tick() {
-	if v.quiet || v.midLine || !v.err.Redraw {
+	if v.quiet || v.outMid || v.errMid || !v.err.Redraw {
 		return
 	}
 	var lines []string
@@ -129,9 +130,12 @@ func underWay(item apiclient.Item) string {
 	}
 }
 
+// callLine shows a call as far as it fits into a line.
 func callLine(item apiclient.Item) string {
-	return strings.TrimSpace(terminal.Line(item.ServerLabel+"."+item.Name, shownText) + " " + terminal.Line(item.Arguments, shownText))
+	return strings.TrimSpace(terminal.Cut(callName(item), shownText) + " " + terminal.Line(item.Arguments, shownText))
 }
+
+func callName(item apiclient.Item) string { return terminal.Line(item.ServerLabel+"."+item.Name, 0) }
 
 // say writes a piece of the answer, where somebody watches it come.
 func (v *runView) say(id, text string) error {
@@ -144,7 +148,8 @@ func (v *runView) say(id, text string) error {
 	if text == "" {
 		return nil
 	}
-	v.midLine = !strings.HasSuffix(text, "\n")
+	v.endThought()
+	v.outMid = !strings.HasSuffix(text, "\n")
 	_, err := io.WriteString(v.out, text)
 	return err
 }
@@ -157,7 +162,10 @@ func (v *runView) think(text string) {
 	v.live.Clear()
 	text = terminal.Clean(text)
 	if text != "" {
-		v.midLine = !strings.HasSuffix(text, "\n")
+		if v.outMid {
+			v.startLine()
+		}
+		v.errMid = !strings.HasSuffix(text, "\n")
 		_, _ = io.WriteString(v.err, v.err.Paint(terminal.Faint, text))
 	}
 }
@@ -232,19 +240,35 @@ func (v *runView) write(item apiclient.Item) error {
 	if !strings.HasSuffix(text, "\n") {
 		rest += "\n"
 	}
-	v.midLine = false
+	v.endThought()
+	v.outMid = false
 	_, err := io.WriteString(v.out, rest)
 	return err
 }
 
-// endLine ends the line of a text that was left in the middle.
+// endLine ends the line of a text that was left in the middle, on the stream that it is on.
 func (v *runView) endLine() error {
-	if !v.midLine {
+	v.endThought()
+	if !v.outMid {
 		return nil
 	}
-	v.midLine = false
+	v.outMid = false
 	_, err := io.WriteString(v.out, "\n")
 	return err
+}
+
+func (v *runView) endThought() {
+	if v.errMid {
+		v.startLine()
+	}
+}
+
+// startLine puts the cursor of the terminal that shows err, and out if that is one, at the start of a line.
+func (v *runView) startLine() {
+	if (v.outMid || v.errMid) && v.err.Terminal {
+		v.outMid, v.errMid = false, false
+		fmt.Fprintln(v.err)
+	}
 }
 
 // line writes a line about the run.
@@ -253,10 +277,7 @@ func (v *runView) line(text string) {
 		return
 	}
 	v.live.Clear()
-	if v.midLine && v.err.Terminal {
-		v.midLine = false
-		fmt.Fprintln(v.err)
-	}
+	v.startLine()
 	fmt.Fprintln(v.err, text)
 }
 
@@ -270,10 +291,7 @@ func (v *runView) width() int {
 
 func (v *runView) thought(item apiclient.Item) {
 	if v.err.Terminal {
-		if v.midLine {
-			v.midLine = false
-			fmt.Fprintln(v.err)
-		}
+		v.startLine()
 		return
 	}
 	var text string

@@ -28,18 +28,12 @@ func newSchedule() *cobra.Command {
 command is not needed for it.`,
 		Example: "  perdure schedule create \"Summarize yesterday's tickets\" --cron \"0 7 * * 1-5\" --time-zone Europe/Berlin --connector tickets\n" +
 			"  perdure schedule list\n  perdure schedule pause sched_… --note holidays",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newScheduleCreate(), newScheduleList(), newScheduleGet())
-	for _, a := range []struct{ name, short, did string }{
-		{"pause", "Start nothing until the schedules are resumed", "is paused"},
-		{"resume", "Let paused schedules go on; what was missed meanwhile is not made up for", "goes on"},
-		{"trigger", "Start a run now, unless one is under way and the schedule says to skip it then", "was told to start a run"},
-	} {
-		cmd.AddCommand(newScheduleAction(a.name, a.short, a.did))
-	}
-	cmd.AddCommand(newScheduleDelete())
+	group(cmd, newScheduleCreate(), newScheduleList(), newScheduleGet(), newScheduleUpdate(),
+		scheduleAction("pause", "Start nothing until the schedules are resumed", "is paused"),
+		scheduleAction("resume", "Let paused schedules go on; what was missed meanwhile is not made up for", "goes on"),
+		scheduleAction("trigger", "Start a run now, unless one is under way and the schedule says to skip it then", "was told to start a run"),
+		newScheduleDelete())
 	bindAPIs(cmd)
 	return cmd
 }
@@ -52,6 +46,7 @@ type schedule struct {
 	Cron       []string          `json:"cron"`
 	TimeZone   string            `json:"time_zone"`
 	Interval   *int64            `json:"interval"`
+	Offset     *int64            `json:"offset"`
 	Overlap    string            `json:"overlap"`
 	EndsAt     *int64            `json:"ends_at"`
 	Paused     bool              `json:"paused"`
@@ -85,7 +80,11 @@ func (s schedule) when() string {
 		times[len(times)-1] += " " + s.TimeZone
 	}
 	if s.Interval != nil {
-		times = append(times, "every "+(time.Duration(*s.Interval)*time.Second).String())
+		every := "every " + (time.Duration(*s.Interval) * time.Second).String()
+		if s.Offset != nil {
+			every += " and " + (time.Duration(*s.Offset) * time.Second).String()
+		}
+		times = append(times, every)
 	}
 	return strings.Join(times, ", ")
 }
@@ -115,7 +114,7 @@ func newScheduleList() *cobra.Command {
 				if len(one.RecentRuns) > 0 {
 					last = ago(one.RecentRuns[0].StartedAt)
 				}
-				return strings.Join([]string{one.ID, orDash(one.Name), one.when(), one.next(), last, one.User}, "\t")
+				return strings.Join([]string{one.ID, terminal.Line(orDash(one.Name), 0), one.when(), one.next(), last, one.User}, "\t")
 			})
 		}),
 	}
@@ -174,61 +173,35 @@ func (s *session) showSchedule(answer json.RawMessage) error {
 	return table.Flush()
 }
 
-func newScheduleAction(name, short, did string) *cobra.Command {
+// scheduleAction is a command that does one thing to schedules.
+func scheduleAction(name, short, did string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:               name + " ID…",
-		Short:             short,
-		Long:              short + ". For whoever made the schedule, and admins.",
-		Example:           "  perdure schedule " + name + " sched_…",
-		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: completeSchedules,
+		Use:     name + " ID…",
+		Short:   short,
+		Long:    short + ". For whoever made the schedule, and admins.",
+		Example: "  perdure schedule " + name + " sched_…",
 	}
 	note := ""
 	if name != "trigger" {
 		cmd.Flags().StringVar(&note, "note", "", "`TEXT` to leave with the schedule")
 		register(cmd, "note", noFiles)
 	}
-	cmd.RunE = withAPI(func(s *session, args []string) error {
-		return s.each(args, func(id string) error {
-			// A trigger that is sent twice would start two runs.
-			answer, err := s.Do(s.ctx(), apiclient.Request{
-				Method: http.MethodPost, Path: schedulePath(id) + "/" + name, Body: map[string]string{"note": note}, Repeatable: name != "trigger",
-			})
-			if err != nil {
-				return err
-			}
-			if s.json {
-				return s.printJSON(answer)
-			}
-			_, err = fmt.Fprintf(s.out, "%s %s.\n", id, did)
-			return err
+	return onEach(cmd, completeSchedules, func(s *session, id string) (json.RawMessage, string, error) {
+		// A trigger that is sent twice would start two runs.
+		answer, err := s.Do(s.ctx(), apiclient.Request{
+			Method: http.MethodPost, Path: schedulePath(id) + "/" + name, Body: map[string]string{"note": note}, Repeatable: name != "trigger",
 		})
+		return answer, id + " " + did + ".", err
 	})
-	return cmd
 }
 
 func newScheduleDelete() *cobra.Command {
-	return &cobra.Command{
-		Use:               "delete ID…",
-		Short:             "End schedules; what they have started goes on",
-		Long:              "End schedules. What they have started goes on and stays. For whoever made the schedule, and admins.",
-		Example:           "  perdure schedule delete sched_…",
-		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: completeSchedules,
-		RunE: withAPI(func(s *session, args []string) error {
-			return s.each(args, func(id string) error {
-				answer, err := s.Do(s.ctx(), apiclient.Request{Method: http.MethodDelete, Path: schedulePath(id)})
-				if err != nil {
-					return err
-				}
-				if s.json {
-					return s.printJSON(answer)
-				}
-				_, err = fmt.Fprintf(s.out, "%s is deleted.\n", id)
-				return err
-			})
-		}),
-	}
+	return deleteEach(&cobra.Command{
+		Use:     "delete ID…",
+		Short:   "End schedules; what they have started goes on",
+		Long:    "End schedules. What they have started goes on and stays. For whoever made the schedule, and admins.",
+		Example: "  perdure schedule delete sched_…",
+	}, completeSchedules, schedulesPath)
 }
 
 // completeSchedules offers the schedules.

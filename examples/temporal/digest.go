@@ -42,7 +42,8 @@ func Digest(ctx workflow.Context, in DigestInput) (string, error) {
 	return answered(ctx, child)
 }
 
-// respond starts a response as a child. Its ID follows from this run and a name, so that a replay has the same.
+// respond starts a response as a child. Its ID follows from this run and a name, so that a replay has the same, and so has a run that
+// somebody resets: with the policy for IDs, that asks nothing again.
 func respond(ctx workflow.Context, queue, name, question string) (workflow.ChildWorkflowFuture, error) {
 	request, err := newRequest(question)
 	if err != nil {
@@ -51,6 +52,7 @@ func respond(ctx workflow.Context, queue, name, question string) (workflow.Child
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: contract.DeriveResponseID(workflow.GetInfo(ctx).OriginalRunID + "/" + name),
 		TaskQueue:  queue, WorkflowExecutionTimeout: contract.RunTimeout, StaticSummary: name,
+		WorkflowIDReusePolicy: contract.IDReusePolicy,
 	})
 	return workflow.ExecuteChildWorkflow(ctx, contract.ResponseName, contract.ResponseInput{Request: request}), nil
 }

@@ -9,7 +9,8 @@
 //	go run ./examples/temporal digest tides glaciers
 //
 // runs a workflow of this program, [Digest], which starts one Response for each topic as a child, and one more that makes a digest of their
-// answers. Stop the worker in between, and start it again: nothing is asked twice.
+// answers. Stop the worker in between, and start it again: nothing is asked twice. Nor is it when somebody resets the workflow: what it has
+// asked is then refused as started already, and the workflow fails.
 //
 // The Temporal server is the one that TEMPORAL_ADDRESS names, with TEMPORAL_NAMESPACE, TEMPORAL_API_KEY and so on. "perdure dev" tells
 // where its own is.
@@ -75,6 +76,7 @@ func ask(ctx context.Context, c client.Client, question string, out io.Writer) e
 	}
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: contract.NewResponseID(), TaskQueue: perdureQueue(), WorkflowExecutionTimeout: contract.RunTimeout,
+		WorkflowIDReusePolicy: contract.IDReusePolicy,
 	}, contract.ResponseName, contract.ResponseInput{Request: request})
 	if err != nil {
 		return err

@@ -27,6 +27,9 @@ func NewBudget(total, share int64) *Budget {
 	return &Budget{total: total, share: share, keys: map[string]int64{}}
 }
 
+// Share is what one key may use; 0 is no bound.
+func (b *Budget) Share() int64 { return b.share }
+
 // Take takes n for a key, or fails with [ErrFull] or [ErrShare]. What is taken must be given back.
 func (b *Budget) Take(key string, n int64) error {
 	b.mu.Lock()

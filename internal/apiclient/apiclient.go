@@ -38,6 +38,9 @@ type Options struct {
 	UserAgent string
 	// Patience is how long a server that was reached once may be away before a request fails; 0 is two minutes.
 	Patience time.Duration
+	// Silence is how long a server may say nothing before it answers what changes nothing, and in the middle of an answer, before the
+	// connection counts as lost; 0 is a minute. What changes something may take five times as long, and what starts a run for ever.
+	Silence time.Duration
 	// Waiting, if it is set, hears of each pause before a request is sent again.
 	Waiting func(reason error, pause time.Duration)
 	// Trace, if it is set, hears of each answer.
@@ -73,6 +76,9 @@ func New(o Options) (*Client, error) {
 	if o.Patience <= 0 {
 		o.Patience = defaultPatience
 	}
+	if o.Silence <= 0 {
+		o.Silence = defaultSilence
+	}
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
@@ -81,6 +87,8 @@ func New(o Options) (*Client, error) {
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       time.Minute,
 		ForceAttemptHTTP2:     true,
+		// A connection of HTTP/2 carries many requests: one that is dead has to be noticed, or the next request goes over it as well.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: o.Silence / 2, PingTimeout: o.Silence / 2},
 	}
 	return &Client{base: base, options: o, http: &http.Client{
 		Transport: transport,
@@ -107,6 +115,11 @@ type Request struct {
 	Repeatable bool
 	// Header is sent, too.
 	Header http.Header
+
+	// unhurried: the answer begins when something has happened for which there is no limit.
+	unhurried bool
+	// tried, if it is set, hears what came of each attempt.
+	tried func(error)
 }
 
 // repeatable reports whether sending the request twice is the same as sending it once.
@@ -116,21 +129,27 @@ func (r Request) repeatable() bool {
 
 // Do sends a request and returns the answer's body. An answer that is no success is an [*Error].
 func (c *Client) Do(ctx context.Context, r Request) (json.RawMessage, error) {
-	resp, err := c.send(ctx, r)
+	body, err := encode(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		return nil, fmt.Errorf("the answer of %s broke off: %w", c.base.Host, err)
-	case len(body) > maxAnswer:
-		return nil, fmt.Errorf("the answer of %s is larger than %d MiB", c.base.Host, maxAnswer>>20)
+	var answer []byte
+	err = c.repeat(ctx, r, func() error {
+		resp, err := c.once(ctx, r, body)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+		if err == nil && len(answer) > maxAnswer {
+			err = fmt.Errorf("the answer of %s is larger than %d MiB", c.base.Host, maxAnswer>>20)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return bytes.TrimSpace(body), nil
+	return bytes.TrimSpace(answer), nil
 }
 
 // Call is Do with the answer read into a value.
@@ -146,31 +165,16 @@ func (c *Client) Call(ctx context.Context, r Request, into any) error {
 }
 
 // send sends a request, as often as it takes and is allowed, and returns the answer if it is a success. Its body must be closed.
-func (c *Client) send(ctx context.Context, r Request) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, r Request) (resp *http.Response, err error) {
 	body, err := encode(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	wait := newPause(c.options.Patience)
-	for {
-		resp, err := c.once(ctx, r, body)
-		if err == nil {
-			return resp, nil
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		pause, again := wait.next(err, c.mayRepeat(r, err))
-		if !again {
-			return nil, err
-		}
-		if c.options.Waiting != nil {
-			c.options.Waiting(err, pause)
-		}
-		if err := sleep(ctx, pause); err != nil {
-			return nil, err
-		}
-	}
+	err = c.repeat(ctx, r, func() (err error) {
+		resp, err = c.once(ctx, r, body) //nolint:bodyclose // the caller closes it
+		return err
+	})
+	return resp, err
 }
 
 func encode(body any) ([]byte, error) {
@@ -201,7 +205,7 @@ func (c *Client) once(ctx context.Context, r Request, body []byte) (*http.Respon
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	return c.exchange(req)
+	return c.exchange(req, c.silenceOf(r))
 }
 
 // request builds a request with everything but the type of its body.
@@ -235,22 +239,35 @@ func (c *Client) request(ctx context.Context, r Request, body io.Reader) (*http.
 	return req, nil
 }
 
-// exchange sends a request and turns what is no success into an error.
-func (c *Client) exchange(req *http.Request) (*http.Response, error) {
+// exchange sends a request and turns what is no success into an error. The server may say nothing for that long before it answers; 0 is for
+// ever.
+func (c *Client) exchange(req *http.Request, silence time.Duration) (*http.Response, error) {
 	began := time.Now()
-	left := false
-	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{WroteHeaders: func() { left = true }}))
+	var begun atomic.Bool
+	var left atomic.Int32 // how often it was sent: net/http sends one with an Idempotency-Key again by itself
+	w, ctx := newWatch(req.Context(), silence)
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { begun.Store(true) }, WroteHeaders: func() { left.Add(1) }}
+	body := req.Body
+	req = req.WithContext(httptrace.WithClientTrace(ctx, trace))
+	if body != nil && body != http.NoBody {
+		req.Body = sending{body, w}
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.unreachable(err, left)
+		// One that is given up while it is being written may arrive.
+		arrives := left.Load() > 0 || begun.Load() && ctx.Err() != nil
+		w.end()
+		return nil, c.unreachable(w.reason(err), arrives)
 	}
 	c.reached.Store(true)
 	if c.options.Trace != nil {
 		c.options.Trace(Answer{req.Method, req.URL.Path, resp.StatusCode, resp.Header.Get(requestIDHeader), time.Since(began)})
 	}
+	resp.Body = &receiving{ReadCloser: resp.Body, c: c, watch: w}
+	w.answered(c.options.Silence)
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	return nil, c.refusal(req, resp)
+	return nil, c.refusal(req, resp, left.Load() > 1)
 }

@@ -75,7 +75,9 @@ func refusal(kind, message string) string {
 
 var (
 	ok   = answer(200, `{"id":"x"}`)
-	busy = answer(503, refusal("service_unavailable", "busy"), "Retry-After-Ms", "1")
+	busy = answer(503, refusal("service_unavailable", "busy"), "Retry-After-Ms", "1", "X-Should-Retry", "true")
+	// late is of a server that may have done what it was asked for: something that it needs went away meanwhile.
+	late = answer(503, refusal("service_unavailable", "the database cannot be reached"), "Retry-After-Ms", "1")
 	// broken breaks the connection off after the request was read.
 	broken = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 )
@@ -98,6 +100,8 @@ func TestRepeats(t *testing.T) {
 	}{
 		{"GET when busy", get, []http.HandlerFunc{busy, busy, ok}, ""},
 		{"POST when busy: nothing was done", post, []http.HandlerFunc{busy, ok}, ""},
+		{"POST that was perhaps done", post, []http.HandlerFunc{late}, "the database cannot be reached: it may have been done all the same"},
+		{"keyed POST that was perhaps done", keyed, []http.HandlerFunc{late, ok}, ""},
 		{"rate", post, []http.HandlerFunc{answer(429, refusal("request_rate_limit_exceeded", "slow"), "Retry-After-Ms", "1"), ok}, ""},
 		{"GET through a proxy that is up before its server", get, []http.HandlerFunc{proxy, answer(502, ""), answer(504, "x"), ok}, ""},
 		{"POST through a proxy: it may have been done", post, []http.HandlerFunc{proxy}, "answered 503"},

@@ -68,6 +68,12 @@ func (b Batch) Ended() bool {
 	}
 }
 
+// NothingRan reports whether the batch has failed before a request of it was run, as it does when its input is wrong. One that an operator
+// ends, or that could not go on, has failed as well, in the middle.
+func (b Batch) NothingRan() bool {
+	return b.Status == BatchFailed && b.InProgressAt == nil && b.Done() == 0
+}
+
 // Done is how many lines have their result.
 func (b Batch) Done() int { return b.Counts.Completed + b.Counts.Failed }
 

@@ -14,6 +14,8 @@ import (
 
 const (
 	requestIDHeader = "X-Request-Id"
+	// shouldRetryHeader is how servers tell SDKs what their own rules would get wrong.
+	shouldRetryHeader = "X-Should-Retry"
 	// maxRefusal bounds what is read of an answer that is no success.
 	maxRefusal = 1 << 20
 	// maxMessage bounds what is shown of it, in bytes.
@@ -34,6 +36,10 @@ type Error struct {
 	RetryAfter time.Duration
 	// noRetry: the server says that it would not help to ask again.
 	noRetry bool
+	// untouched: the server says that it would help, since it was busy and has done nothing.
+	untouched bool
+	// again: the request was sent before, with an answer that was lost.
+	again bool
 }
 
 // Error is the message on one line, with its place before it and the remedy after it.
@@ -100,10 +106,10 @@ func (c *Client) unreachable(err error, left bool) error {
 }
 
 // refusal reads an answer that is no success.
-func (c *Client) refusal(req *http.Request, resp *http.Response) error {
+func (c *Client) refusal(req *http.Request, resp *http.Response, again bool) error {
 	e := &Error{
 		Status: resp.StatusCode, RequestID: resp.Header.Get(requestIDHeader), RetryAfter: retryAfter(resp.Header),
-		noRetry: resp.Header.Get("X-Should-Retry") == "false",
+		noRetry: resp.Header.Get(shouldRetryHeader) == "false", untouched: resp.Header.Get(shouldRetryHeader) == "true", again: again,
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
 	var answer struct {

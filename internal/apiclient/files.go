@@ -5,24 +5,38 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 )
 
-const filesPath = "/v1/files"
+// FilesPath is where files are.
+const FilesPath = "/v1/files"
 
 // File is what this program reads of a file object.
 type File struct {
 	ID       string `json:"id"`
 	Bytes    int64  `json:"bytes"`
 	Filename string `json:"filename"`
+	Purpose  string `json:"purpose"`
 	// Status is "processed", or "uploaded" while more of it may come.
-	Status string `json:"status"`
+	Status    string `json:"status"`
+	CreatedAt int64  `json:"created_at"` // Unix seconds
+	ExpiresAt int64  `json:"expires_at"` // Unix seconds; 0 for never
+	// Raw is the whole object as the server wrote it.
+	Raw json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON keeps the object as it is beside what is read of it.
+func (f *File) UnmarshalJSON(data []byte) error {
+	type plain File
+	if err := json.Unmarshal(data, (*plain)(f)); err != nil {
+		return err
+	}
+	f.Raw = append(f.Raw[:0:0], data...)
+	return nil
 }
 
 // Upload is a file to send.
@@ -44,31 +58,15 @@ func (c *Client) UploadFile(ctx context.Context, u Upload) (File, error) {
 	if err != nil {
 		return f, err
 	}
-	wait := newPause(c.options.Patience)
-	r := Request{Method: http.MethodPost, Path: filesPath, Repeatable: true}
-	for {
+	r := Request{Method: http.MethodPost, Path: FilesPath, Repeatable: true}
+	err = c.repeat(ctx, r, func() error {
 		body, err := c.uploadOnce(ctx, r, u, head, tail, kind)
-		if err == nil {
-			return f, json.Unmarshal(body, &f)
+		if err != nil {
+			return err
 		}
-		if ctx.Err() != nil {
-			return f, ctx.Err()
-		}
-		var changed *changedError
-		if errors.As(err, &changed) {
-			return f, err
-		}
-		pause, again := wait.next(err, c.mayRepeat(r, err))
-		if !again {
-			return f, err
-		}
-		if c.options.Waiting != nil {
-			c.options.Waiting(err, pause)
-		}
-		if err := sleep(ctx, pause); err != nil {
-			return f, err
-		}
-	}
+		return json.Unmarshal(body, &f)
+	})
+	return f, err
 }
 
 // form is what stands before and after the content, and the type of the whole.
@@ -104,7 +102,7 @@ func (c *Client) uploadOnce(ctx context.Context, r Request, u Upload, head, tail
 	req.Header.Set("Content-Type", kind)
 	// A refusal comes before the content, which may be large, is sent.
 	req.Header.Set("Expect", "100-continue")
-	resp, err := c.exchange(req)
+	resp, err := c.exchange(req, c.silenceOf(r))
 	if exact.failed != nil {
 		if err == nil {
 			resp.Body.Close()
@@ -156,56 +154,66 @@ func (r *exactReader) Read(p []byte) (int, error) {
 // File returns a file's object.
 func (c *Client) File(ctx context.Context, id string) (File, error) {
 	var f File
-	err := c.Call(ctx, Request{Method: http.MethodGet, Path: filesPath + "/" + url.PathEscape(id)}, &f)
+	err := c.Call(ctx, Request{Method: http.MethodGet, Path: FilesPath + "/" + url.PathEscape(id)}, &f)
 	return f, err
 }
 
 // Content returns what a file has from an offset on, which is nothing if it has no more yet. The reader fails when the connection is
 // lost; what it has read until then is right.
 func (c *Client) Content(ctx context.Context, id string, offset int64) (io.ReadCloser, error) {
-	r := Request{Method: http.MethodGet, Path: filesPath + "/" + url.PathEscape(id) + "/content"}
+	r := Request{Method: http.MethodGet, Path: FilesPath + "/" + url.PathEscape(id) + "/content"}
 	if offset > 0 {
 		r.Header = http.Header{"Range": {"bytes=" + strconv.FormatInt(offset, 10) + "-"}}
 	}
-	ctx, cut := context.WithCancel(ctx)
-	resp, err := c.send(ctx, r) //nolint:bodyclose // content closes it
+	resp, err := c.send(ctx, r)
 	if err != nil {
-		cut()
 		if IsStatus(err, http.StatusRequestedRangeNotSatisfiable) {
 			return http.NoBody, nil
 		}
 		return nil, err
 	}
-	body := &content{ReadCloser: cutting{resp.Body, cut}, client: c, alive: time.AfterFunc(silence, cut)}
 	if offset > 0 && resp.StatusCode != http.StatusPartialContent {
 		// A server that knows no ranges sends all.
-		if _, err := io.CopyN(io.Discard, body, offset); err != nil && !errors.Is(err, io.EOF) {
-			body.Close()
+		if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil && !errors.Is(err, io.EOF) {
+			resp.Body.Close()
 			return nil, err
 		}
 	}
-	return body, nil
+	return resp.Body, nil
 }
 
-// content is a body that must not be silent for long, and whose failure says what it means.
-type content struct {
-	io.ReadCloser
-	client *Client
-	alive  *time.Timer
+// Download writes what is in a file, and goes on when the connection breaks.
+func (c *Client) Download(ctx context.Context, out io.Writer, id string) error {
+	written := int64(0)
+	return Persist(ctx, func() (int64, error) {
+		content, err := c.Content(ctx, id, written)
+		if err != nil {
+			return 0, err
+		}
+		defer content.Close()
+		n, err := io.Copy(out, content)
+		written += n
+		return n, err
+	})
 }
 
-// Read implements [io.Reader].
-func (b *content) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.alive.Reset(silence)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = &Unreachable{server: b.client.URL(), cause: fmt.Errorf("the download broke off: %w", err), left: true, before: true}
+// maxBreaks is how often a download may break off without a byte more.
+const maxBreaks = 5
+
+// Persist fetches more of a file until that works, however often the connection breaks, as long as it does not break again and again without a
+// byte more. fetch returns how many bytes it has brought.
+func Persist(ctx context.Context, fetch func() (int64, error)) error {
+	for breaks := 0; ; {
+		n, err := fetch()
+		var lost *Unreachable
+		if err == nil || ctx.Err() != nil || !errors.As(err, &lost) {
+			return err
+		}
+		if breaks++; n > 0 {
+			breaks = 0
+		}
+		if breaks == maxBreaks {
+			return err
+		}
 	}
-	return n, err
-}
-
-// Close implements [io.Closer].
-func (b *content) Close() error {
-	b.alive.Stop()
-	return b.ReadCloser.Close()
 }

@@ -29,8 +29,7 @@ func (c *Client) mayRepeat(r Request, err error) bool {
 	}
 	switch refused.Status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		// Perdure refuses these before it does anything, so that any request may be repeated. Of another's 503 that is not known.
-		return r.repeatable() || refused.Type != ""
+		return r.repeatable() || refused.beforehand()
 	case http.StatusInternalServerError:
 		return r.repeatable()
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
@@ -38,6 +37,58 @@ func (c *Client) mayRepeat(r Request, err error) bool {
 		return r.repeatable() && refused.Type == ""
 	default:
 		return false
+	}
+}
+
+// mayHaveActed reports whether the server may have done what a request asks for, or be doing it, after an attempt with that result.
+func mayHaveActed(err error) bool {
+	var lost *Unreachable
+	if errors.As(err, &lost) {
+		return lost.left
+	}
+	var refused *Error
+	return !errors.As(err, &refused) || !refused.beforehand()
+}
+
+// beforehand reports whether the server has done nothing at all of what it was asked for: it was busy, and says so. It may also be that
+// something which it needs has failed in the middle; and of a proxy's answer nothing is known.
+func (e *Error) beforehand() bool {
+	return e.Type != "" && !e.again && (e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable && e.untouched)
+}
+
+// undecided adds to an error that what was asked for may have been done, where the server says to try again and that could do it twice.
+func undecided(r Request, err error) error {
+	var refused *Error
+	if !r.repeatable() && errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable && mayHaveActed(err) {
+		refused.Remedy = "it may have been done all the same, so look before you ask for it again"
+	}
+	return err
+}
+
+// repeat makes attempts to send a request, as many as it takes and is allowed.
+func (c *Client) repeat(ctx context.Context, r Request, once func() error) error {
+	wait := newPause(c.options.Patience)
+	for {
+		err := once()
+		if r.tried != nil {
+			r.tried(err)
+		}
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		pause, again := wait.next(err, c.mayRepeat(r, err))
+		if !again {
+			return undecided(r, err)
+		}
+		if c.options.Waiting != nil {
+			c.options.Waiting(err, pause)
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
 	}
 }
 

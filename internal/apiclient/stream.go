@@ -11,11 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 )
-
-// silence is how long a stream may say nothing before it counts as cut off. The server sends a comment every 15 seconds.
-const silence = time.Minute
 
 // Event is one event of a response's stream.
 type Event struct {
@@ -29,21 +25,26 @@ type Event struct {
 type Stream struct {
 	c *Client
 	// begin is the request that starts the run; it is sent again until an event names the response.
-	begin Request
-	id    string // of the response; empty until it is known
-	after int    // the number of the last event, -1 before the first
+	begin  Request
+	mayRun bool   // an attempt of it may have started the run
+	id     string // of the response; empty until it is known
+	after  int    // the number of the last event, -1 before the first
 
 	body  io.ReadCloser
 	lines *bufio.Reader
-	alive *time.Timer // cuts a connection that is silent for too long
 	wait  *pauses
 }
 
 // Create starts a run and returns its events. The body must ask for a stream, and the key makes it one run however often it is sent.
 func (c *Client) Create(body any, key string) *Stream {
-	return &Stream{c: c, after: -1, wait: newPause(c.options.Patience), begin: Request{
+	s := &Stream{c: c, after: -1, wait: newPause(c.options.Patience)}
+	s.begin = Request{
 		Method: http.MethodPost, Path: "/v1/responses", Body: body, Key: key,
-	}}
+		// The answer begins when the run has a worker and the tools of its MCP servers, however long that takes.
+		unhurried: true,
+		tried:     func(err error) { s.mayRun = s.mayRun || mayHaveActed(err) },
+	}
+	return s
 }
 
 // Follow returns the events of a response after one of them, -1 for all.
@@ -53,6 +54,9 @@ func (c *Client) Follow(id string, after int) *Stream {
 
 // ID is the response's, empty as long as it is not known.
 func (s *Stream) ID() string { return s.id }
+
+// MayRun reports whether there may be a run: its ID is known, or a request that could have started it was not refused beforehand.
+func (s *Stream) MayRun() bool { return s.mayRun || s.id != "" }
 
 // After is the number of the last event that Next returned, -1 before the first.
 func (s *Stream) After() int { return s.after }
@@ -112,7 +116,6 @@ func (s *Stream) learn(e Event) {
 // Close ends the connection. The run is not affected.
 func (s *Stream) Close() {
 	if s.body != nil {
-		s.alive.Stop()
 		s.body.Close()
 		s.body = nil
 	}
@@ -130,32 +133,16 @@ func (s *Stream) connect(ctx context.Context) error {
 		}
 	}
 	r.Header = http.Header{"Accept": {"text/event-stream"}}
-	ctx, cut := context.WithCancel(ctx)
 	resp, err := s.c.send(ctx, r)
 	if err != nil {
-		cut()
 		return err
 	}
 	if kind := resp.Header.Get("Content-Type"); kind != "text/event-stream" {
 		resp.Body.Close()
-		cut()
 		return fmt.Errorf("%s answered %s in the place of a stream: is that the address of a Perdure server?", s.c.URL(), oneLine(kind))
 	}
-	s.body, s.lines = cutting{resp.Body, cut}, bufio.NewReaderSize(resp.Body, 64<<10)
-	s.alive = time.AfterFunc(silence, cut)
+	s.body, s.lines = resp.Body, bufio.NewReaderSize(resp.Body, 64<<10)
 	return nil
-}
-
-// cutting ends the request with its body.
-type cutting struct {
-	io.ReadCloser
-	cut context.CancelFunc
-}
-
-// Close implements [io.Closer].
-func (c cutting) Close() error {
-	c.cut()
-	return c.ReadCloser.Close()
 }
 
 // read returns the next event of the connection, io.EOF at the end that the server marks, or an [*Unreachable].
@@ -166,7 +153,6 @@ func (s *Stream) read() (Event, error) {
 		if err != nil {
 			return Event{}, err
 		}
-		s.alive.Reset(silence)
 		switch value, isData := bytes.CutPrefix(line, []byte("data:")); {
 		case isData:
 			data = append(data, bytes.TrimPrefix(value, []byte(" "))...)
@@ -188,9 +174,12 @@ func (s *Stream) line() ([]byte, error) {
 	var line []byte
 	for {
 		part, more, err := s.lines.ReadLine()
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			// Even a clean end is a cut: the last event is followed by a mark.
-			return nil, &Unreachable{server: s.c.URL(), cause: err, left: true, before: true}
+			err = s.c.unreachable(err, true)
+		}
+		if err != nil {
+			return nil, err
 		}
 		line = append(line, part...)
 		if len(line) > maxAnswer {

@@ -30,7 +30,7 @@ const (
 	InProgress Status = "in_progress"
 	Finalizing Status = "finalizing"
 	Completed  Status = "completed"
-	Failed     Status = "failed" // its file cannot be processed; no line was run
+	Failed     Status = "failed" // its file cannot be processed, so that no line was run, or it could not go on
 	Expired    Status = "expired"
 	Cancelling Status = "cancelling"
 	Cancelled  Status = "cancelled"

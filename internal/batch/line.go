@@ -3,6 +3,7 @@ package batch
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -31,10 +32,11 @@ type NoAnswer struct {
 	Message string `json:"message"`
 }
 
-// The codes of lines that were not answered. The first two are OpenAI's.
+// The codes of lines that have no answer in the files. The first two are OpenAI's.
 const (
 	CodeExpired   = "batch_expired"
 	CodeCancelled = "batch_cancelled"
+	CodeTooLarge  = "result_too_large"
 )
 
 // Answered is a line that was answered, with a response or with an error.
@@ -50,6 +52,12 @@ func Unanswered(batchID string, line int, customID, code string) Result {
 		message = "This request was not executed because the batch was cancelled."
 	}
 	return Result{ID: requestID(batchID, line), CustomID: customID, Error: &NoAnswer{Code: code, Message: message}}
+}
+
+// TooLarge is a line whose response is there, and too large for a file.
+func TooLarge(batchID string, line int, customID, responseID string, bytes int) Result {
+	return Result{ID: requestID(batchID, line), CustomID: customID, Error: &NoAnswer{Code: CodeTooLarge, Message: fmt.Sprintf(
+		"This request was executed. Its response has %d bytes, which is too much for a file: retrieve %s.", bytes, responseID)}}
 }
 
 // Succeeded reports whether the line belongs into the output file.

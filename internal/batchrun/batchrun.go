@@ -48,6 +48,9 @@ type Options struct {
 // errEndedBefore is that there is nothing to do.
 var errEndedBefore = errors.New("the batch has ended before")
 
+// ErrThreeFiles is that one file would be read and written, or written twice.
+var ErrThreeFiles = errors.New("the requests, the results and the failures must be three files")
+
 // run is one that is under way.
 type run struct {
 	Options
@@ -74,22 +77,75 @@ func Run(ctx context.Context, client *apiclient.Client, o Options) (_ apiclient.
 		return apiclient.Batch{}, err
 	}
 	r.output = growing{path: o.Output, file: locked}
-	r.errors = growing{path: o.Errors, line: o.Failure}
+	r.errors = growing{path: o.Errors, line: o.Failure, claim: r.claimErrors}
 	defer func() { err = errors.Join(err, r.output.close(), r.errors.close()) }()
-	if err := r.open(input); err != nil && !errors.Is(err, errEndedBefore) {
-		return apiclient.Batch{}, errors.Join(err, r.leaveNothing())
-	} else if err != nil {
-		b, err := client.Batch(ctx, r.state.BatchID)
-		if err != nil && ctx.Err() == nil {
-			b, err = apiclient.Batch{ID: r.state.BatchID, Status: r.state.Ended}, nil // its results are here, whatever became of it there
+	err = r.threeFiles()
+	if err == nil {
+		err = r.open(input)
+	}
+	switch {
+	case errors.Is(err, errEndedBefore):
+		if b, known := r.state.final(); known {
+			return b, nil // whatever became of it, or of the server
 		}
-		return b, err
+		return client.Batch(ctx, r.state.BatchID)
+	case err != nil:
+		return apiclient.Batch{}, errors.Join(err, r.leaveNothing())
 	}
 	b, err := r.begin(ctx)
 	if err != nil || o.Detach {
 		return b, err
 	}
 	return r.follow(ctx, b)
+}
+
+// threeFiles makes sure that what is written is not what is read, by whichever names. The output is there: it is locked.
+func (r *run) threeFiles() error {
+	output, err := r.output.file.Stat()
+	if err != nil {
+		return err
+	}
+	input, err := os.Stat(r.Input)
+	if err != nil {
+		return err
+	}
+	if os.SameFile(input, output) {
+		return ErrThreeFiles
+	}
+	failures, err := os.Stat(r.Errors)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case os.SameFile(failures, input), os.SameFile(failures, output):
+		return ErrThreeFiles
+	}
+	return nil
+}
+
+// errorsName is the file of the failures as the state has it: it stays right when the directory of the output is moved.
+func (r *run) errorsName() (string, error) {
+	from, err := filepath.Abs(filepath.Dir(r.Output))
+	if err != nil {
+		return "", err
+	}
+	to, err := filepath.Abs(r.Errors)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Rel(from, to)
+}
+
+// claimErrors notes that the file of the failures is this batch's, or that it is not after all.
+func (r *run) claimErrors(ours bool) (err error) {
+	r.state.Errors = ""
+	if ours {
+		if r.state.Errors, err = r.errorsName(); err != nil {
+			return err
+		}
+	}
+	return r.save()
 }
 
 // leaveNothing removes an output that is there only because it was locked.
@@ -112,30 +168,26 @@ func (r *run) open(input state) error {
 	if err != nil {
 		return err
 	}
-	if before == nil {
-		if info, err := r.output.file.Stat(); err != nil || info.Size() > 0 {
-			return errors.Join(err, fmt.Errorf("%s is there already, and not of a batch that could go on: name another output, or use --restart", r.Output))
+	if before == nil || !before.mayHaveBatch() {
+		// Nothing was run, so that nothing can be run twice.
+		if err := r.untouched(); err != nil {
+			return err
 		}
-		if _, err := os.Lstat(r.Errors); err == nil {
-			return fmt.Errorf("%s is there already: remove it, or name another with --errors", r.Errors)
+		if before != nil && before.SHA256 == input.SHA256 && before.Server == r.client.URL() && before.Ended == "" {
+			r.state = before
+			return nil
 		}
 		return r.fresh(input)
 	}
 	r.state = before
 	switch {
-	case before.Request == "", before.Ended == apiclient.BatchFailed:
-		// Nothing of it was run, so that nothing can be run twice.
-		if before.SHA256 == input.SHA256 && before.Server == r.client.URL() && before.Ended == "" {
-			return nil
-		}
-		return r.fresh(input)
 	case before.Server != r.client.URL():
 		return fmt.Errorf("%s belongs to a batch on %s, and this is %s: go on there, or name another output", r.Output, before.Server, r.client.URL())
 	case before.SHA256 != input.SHA256:
 		return fmt.Errorf("%s is not what was sent as the batch %s: go on with the file as it was, name another output to send this one, or use "+
 			"--restart to give the former up", r.Input, before.batch())
 	}
-	if err := errors.Join(r.output.resume(before.OutputBytes), r.errors.resume(before.ErrorBytes)); err != nil {
+	if err := r.resume(); err != nil {
 		return err
 	}
 	if before.Ended != "" {
@@ -143,6 +195,38 @@ func (r *run) open(input state) error {
 		return errEndedBefore
 	}
 	return nil
+}
+
+// untouched makes sure that neither file has anything of somebody else's.
+func (r *run) untouched() error {
+	if info, err := r.output.file.Stat(); err != nil || info.Size() > 0 {
+		return errors.Join(err, fmt.Errorf("%s is there already, and not of a batch that could go on: name another output, or use --restart", r.Output))
+	}
+	return r.errors.absent()
+}
+
+// resume goes on with the files as far as they are known to be right. A file of failures that this batch has not made is left alone, and so
+// is what people have made of the results since the batch has ended.
+func (r *run) resume() error {
+	s := r.state
+	name, err := r.errorsName()
+	if err != nil {
+		return err
+	}
+	made := s.Errors != "" || s.ErrorBytes > 0 // states of before have no name
+	switch {
+	case s.Errors != "" && s.Errors != name:
+		return fmt.Errorf("the failures of the batch %s are in %s: name that with --errors, or use --restart to begin anew",
+			s.batch(), filepath.Join(filepath.Dir(r.Output), s.Errors))
+	case !made && s.Ended == "":
+		err = r.errors.absent()
+	case made:
+		err = r.errors.resume(s.ErrorBytes)
+	}
+	if err = errors.Join(err, r.output.resume(s.OutputBytes)); err != nil || s.Ended != "" {
+		return err
+	}
+	return errors.Join(r.output.cut(), r.errors.cut())
 }
 
 // batch names the batch, as far as it can be.
@@ -168,11 +252,22 @@ func (r *run) fresh(input state) error {
 
 // forget removes what was begun.
 func (r *run) forget() error {
-	if before, err := readState(r.statePath()); err == nil && before != nil && before.BatchID != "" && before.Ended == "" {
+	before, err := readState(r.statePath())
+	if err == nil && before != nil && before.BatchID != "" && before.Ended == "" {
 		r.note("The batch %s that was begun before goes on without its results being brought here. End it with: perdure batch cancel %s",
 			before.BatchID, before.BatchID)
 	}
-	for _, path := range []string{r.statePath(), r.Errors} {
+	remove := []string{r.statePath()}
+	name, err := r.errorsName()
+	if err != nil {
+		return err
+	}
+	if before != nil && before.Errors == name {
+		remove = append(remove, r.Errors)
+	} else if err := r.errors.absent(); err != nil {
+		return err // a file of which nobody knows whose it is
+	}
+	for _, path := range remove {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -129,7 +129,7 @@ func TestResultsGrow(t *testing.T) {
 	if len(f.uploads) != 1 || len(f.creates) != 1 {
 		t.Errorf("%d uploads and %d requests for a batch", len(f.uploads), len(f.creates))
 	}
-	// Its end is kept: nothing is asked of the server but the batch, and of one that has forgotten it not even that.
+	// Its end is kept: nothing is asked of the server, which may have forgotten it.
 	f.works(nil)
 	f.with(func() {
 		f.meddle = func(w http.ResponseWriter, _ *http.Request) bool { f.refuse(w, 404, "gone"); return true }

@@ -86,31 +86,20 @@ func (r *run) parts(b apiclient.Batch) (parts []part) {
 	return parts
 }
 
-// maxBreaks is how often a download may break off without a byte more.
-const maxBreaks = 5
-
 // fetchOne downloads one file, and goes on when the connection breaks.
 func (r *run) fetchOne(ctx context.Context, g *growing, id string, whole bool) error {
-	for breaks := 0; ; {
+	err := apiclient.Persist(ctx, func() (int64, error) {
 		before := g.size
 		err := g.fetch(ctx, r.client, id, whole)
-		var lost *apiclient.Unreachable
-		if err == nil || ctx.Err() != nil || !errors.As(err, &lost) {
-			switch {
-			case apiclient.IsStatus(err, 404) && !whole:
-				return nil // it is made when the batch begins
-			case apiclient.IsStatus(err, 404):
-				return fmt.Errorf("a file of the batch is not there any more, so its results cannot be brought here: %w", err)
-			}
-			return err
-		}
-		if breaks++; g.size > before {
-			breaks = 0
-		}
-		if breaks == maxBreaks {
-			return err
-		}
+		return g.size - before, err
+	})
+	switch {
+	case apiclient.IsStatus(err, 404) && !whole:
+		return nil // it is made when the batch begins
+	case apiclient.IsStatus(err, 404):
+		return fmt.Errorf("a file of the batch is not there any more, so its results cannot be brought here: %w", err)
 	}
+	return err
 }
 
 // finish checks that everything is here, and notes it.
@@ -124,6 +113,6 @@ func (r *run) finish(ctx context.Context, b apiclient.Batch) error {
 			return fmt.Errorf("%s has %d bytes, and the file on the server %d: start again with the same arguments to go on", part.copy.path, part.copy.size, f.Bytes)
 		}
 	}
-	r.state.Ended = b.Status
+	r.state.Ended, r.state.Final = b.Status, b.Raw
 	return r.save()
 }

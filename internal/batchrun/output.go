@@ -20,6 +20,8 @@ type growing struct {
 	size int64
 	// line, if it is set, hears of each line once it is written.
 	line func(text []byte)
+	// claim notes on the disk that the file is this batch's, before it is made, or that it is not. A copy whose file is there needs none.
+	claim func(ours bool) error
 }
 
 // lockOutput opens the output and holds it for this process: two that write the same file would spoil it.
@@ -38,7 +40,19 @@ func lockOutput(path string) (*os.File, error) {
 	return f, nil
 }
 
-// resume brings the copy back to a size that is known to be right. What is behind it was being written when the last run ended.
+// absent makes sure that there is no file, whoever may have made it.
+func (g *growing) absent() error {
+	_, err := os.Lstat(g.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("%s is there already: remove it, or name another with --errors", g.path)
+}
+
+// resume finds out that what is known to be right is there.
 func (g *growing) resume(size int64) error {
 	if g.file == nil {
 		f, err := os.OpenFile(g.path, os.O_RDWR, 0)
@@ -58,7 +72,15 @@ func (g *growing) resume(size int64) error {
 		return fmt.Errorf("%s is shorter than what was downloaded already, so it was changed: put it back, or use --restart", g.path)
 	}
 	g.size = size
-	return g.file.Truncate(size)
+	return nil
+}
+
+// cut removes what is behind the part that is known to be right: it was being written when the last run ended.
+func (g *growing) cut() error {
+	if g.file == nil {
+		return nil
+	}
+	return g.file.Truncate(g.size)
 }
 
 // fetch appends what the file on the server has more, and puts it on the disk: whole lines only, unless it is whole itself. What came
@@ -104,15 +126,7 @@ func (g *growing) fetch(ctx context.Context, client *apiclient.Client, id string
 
 func (g *growing) append(lines []byte) error {
 	if g.file == nil {
-		f, err := os.OpenFile(g.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		if errors.Is(err, os.ErrExist) {
-			return fmt.Errorf("%s is there already: remove it, or name another with --errors", g.path)
-		}
-		if err != nil {
-			return err
-		}
-		g.file = f
-		if err := syncDir(filepath.Dir(g.path)); err != nil {
+		if err := g.make(); err != nil {
 			return err
 		}
 	}
@@ -126,6 +140,22 @@ func (g *growing) append(lines []byte) error {
 		}
 	}
 	return nil
+}
+
+// make makes the file, which nobody else may have made meanwhile.
+func (g *growing) make() error {
+	if err := g.absent(); err != nil {
+		return err
+	}
+	if err := g.claim(true); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(g.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return errors.Join(err, g.claim(false))
+	}
+	g.file = f
+	return syncDir(filepath.Dir(g.path))
 }
 
 func (g *growing) close() error {

@@ -30,6 +30,7 @@ type server struct {
 	output   []byte
 	failures []byte
 	growing  bool // the files may get more
+	began    bool // requests of the batch were run
 	// meddle, if it is set, may answer a request itself.
 	meddle func(w http.ResponseWriter, r *http.Request) bool
 	polls  atomic.Int32
@@ -130,6 +131,9 @@ func (s *server) batch(w http.ResponseWriter, r *http.Request) {
 	}
 	shown := map[string]any{
 		"id": "batch_1", "status": s.status, "request_counts": counts, "output_file_id": "file-out", "error_file_id": "file-err",
+	}
+	if s.began {
+		shown["in_progress_at"] = 1
 	}
 	if err := json.NewEncoder(w).Encode(shown); err != nil {
 		s.t.Error(err)

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"perdure/internal/apiclient"
 )
 
 // StateSuffix is what the name of the state file has after that of the output.
@@ -32,8 +34,27 @@ type state struct {
 	// OutputBytes and ErrorBytes are how much of the files is written, and on the disk.
 	OutputBytes int64 `json:"output_bytes"`
 	ErrorBytes  int64 `json:"error_bytes"`
+	// Errors is the file of the failures, as seen from the directory of the output; empty until that file is made. A file that is not
+	// named here is somebody else's.
+	Errors string `json:"errors,omitempty"`
 	// Ended is the status with which the batch has ended and been downloaded; empty before.
 	Ended string `json:"ended,omitempty"`
+	// Final is the batch as the server showed it then: how it has ended can be told without the server. States of before do not have it.
+	Final json.RawMessage `json:"final,omitempty"`
+}
+
+// mayHaveBatch reports whether there may be a batch of which something was run, so that to send the requests again could send them twice.
+func (s *state) mayHaveBatch() bool {
+	if s.Request == "" {
+		return false
+	}
+	b, known := s.final()
+	return !known || !b.NothingRan()
+}
+
+// final is the batch with which it has ended, if that is known.
+func (s *state) final() (b apiclient.Batch, known bool) {
+	return b, len(s.Final) > 0 && json.Unmarshal(s.Final, &b) == nil && b.Ended()
 }
 
 // readState returns the state of an output, nil if there is none.

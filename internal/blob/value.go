@@ -64,6 +64,14 @@ func (s *Store) Unpack(ctx context.Context, v Value, out any) error {
 	return nil
 }
 
+// Len is the length of the JSON in bytes, wherever it is kept.
+func (v Value) Len() int {
+	if v.Ref != "" {
+		return v.Size
+	}
+	return len(v.JSON)
+}
+
 // InlineSize is the number of bytes that a value takes in a history.
 func (v Value) InlineSize() int {
 	if v.Ref != "" {

@@ -189,6 +189,22 @@ func listings(server *mcptest.Server) int {
 	return n
 }
 
+// TestAnswerIsNotUsedUp: a request that fails because another server is down has answered nothing.
+func TestAnswerIsNotUsedUp(t *testing.T) {
+	t.Parallel()
+	a := askApproval(t, modeltest.New(echoCall(), modeltest.Text("It spoke.")))
+	dead := `{"type": "mcp", "server_label": "dead", "server_url": "http://127.0.0.1:1/mcp"}`
+	body := a.goOn(t, a.response, a.answer(true))
+	both := strings.Replace(body, `"tools": [`, `"tools": [`+dead+`, `, 1)
+	refused(t, a.stack.send(t, http.MethodPost, "/responses", both), http.StatusFailedDependency, "could not be initialized")
+	if items := approvalItems(t, a.stack.send(t, http.MethodPost, "/responses", body)); len(items) != 2 || items[0].Type != "mcp_call" {
+		t.Errorf("got %+v, want the call and a message", items)
+	}
+	if n := a.server.Calls("echo"); n != 1 {
+		t.Errorf("the tool was called %d times, want once", n)
+	}
+}
+
 // TestApprovedTwiceAtOnce: of several answers at the same time, one is taken.
 func TestApprovedTwiceAtOnce(t *testing.T) {
 	t.Parallel()

@@ -40,6 +40,29 @@ func TestBatchHeals(t *testing.T) {
 	healed := batchUntil(ctx, t, b.url, left.ID, "completed", ended)
 	wantLines(t, "the output of what was left", batchLines(ctx, t, b.url, healed.OutputFileID), "c0 answer to one", "c1 answer to two")
 
+	// One that was cancelled before it could begin says so of its lines, and one of which Temporal knows nothing any more has failed.
+	early, lost := left, left
+	for _, b := range []*batch.Batch{&early, &lost} {
+		b.ID, b.OutputFile, b.ErrorFile = batch.NewID("", "", ""), file.NewID(), file.NewID()
+		if err := database.AddBatch(ctx, identity.Operator(organization), *b, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := database.CancelBatch(ctx, identity.Operator(organization), early.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := database.RunBatch(ctx, organization, lost.ID, 2); err != nil {
+		t.Fatal(err)
+	}
+	cancelled := batchUntil(ctx, t, b.url, early.ID, "cancelled", ended)
+	wantLines(t, "the error file", batchLines(ctx, t, b.url, cancelled.ErrorFileID), "c0 batch_cancelled", "c1 batch_cancelled")
+	if c := cancelled.RequestCounts; cancelled.Status != "cancelled" || c.Total != 2 || c.Failed != 2 {
+		t.Errorf("cancelled before it began, it is %+v", cancelled)
+	}
+	if o := batchUntil(ctx, t, b.url, lost.ID, "failed", ended); o.Status != "failed" {
+		t.Errorf("without a workflow it is %+v", o)
+	}
+
 	// The batch of a key has an ID that is known before.
 	in := b.upload(t, "three", "four", "five")
 	id := batch.NewID(organization, user, "k")

@@ -24,7 +24,7 @@ func TestBatchesShare(t *testing.T) {
 	t.Parallel()
 	b := newBatchStack(t, "batches:\n  concurrency: 3\n  tenant_concurrency: 4\n")
 	ctx := b.ctx(t)
-	windows := func(running int, window int) func(batchObject) bool {
+	windows := func(running, window int) func(batchObject) bool {
 		return func(o batchObject) bool { return o.Progress.Running == running && o.Progress.Window == window }
 	}
 	first := createBatch(ctx, t, b.url, b.upload(t, prompts("wait", 8)...), "")

@@ -227,6 +227,12 @@ func TestCLISchedule(t *testing.T) {
 		return strings.Contains(list, made.ID) && strings.Contains(list, "paused")
 	})
 	startCLI(t, cliOptions{}, "schedule", "resume", made.ID).want(0)
+	out, _ = startCLI(t, cliOptions{}, "schedule", "update", made.ID, "--name", "evening", "--cron", "0 19 * * *").want(0)
+	for _, want := range []string{made.ID, "evening", "0 19 * * * Europe/Berlin", "holidays", "1 run started"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("once changed, it does not show %q:\n%s", want, out)
+		}
+	}
 	startCLI(t, cliOptions{}, "schedule", "delete", made.ID).want(0)
 	if _, errs := startCLI(t, cliOptions{}, "schedule", "get", made.ID).want(1); !strings.Contains(errs, "not found") {
 		t.Errorf("it says %q", errs)

@@ -15,6 +15,16 @@ func (s *Service) Release(ctx context.Context, holder string) error {
 	return s.Store.ReleaseFiles(ctx, holder)
 }
 
+// ReleaseOthers lets go of all that a holder holds but one file. It may be repeated.
+func (s *Service) ReleaseOthers(ctx context.Context, holder, id string) error {
+	return s.Store.ReleaseOtherFiles(ctx, holder, id)
+}
+
+// Holders returns those who hold files, whose IDs begin with a prefix.
+func (s *Service) Holders(ctx context.Context, prefix string) ([]string, error) {
+	return s.Store.FileHolders(ctx, prefix)
+}
+
 // Missing returns those of the IDs that no file has. What has blobs and is missing was never complete, or is deleted.
 func (s *Service) Missing(ctx context.Context, ids []string) ([]string, error) {
 	return s.Store.MissingFiles(ctx, ids)

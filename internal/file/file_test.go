@@ -381,7 +381,7 @@ func TestIDsAreInOrder(t *testing.T) {
 func TestLinesOfAPartTogether(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	f := r.upload(t, requests(3000, 500))
+	f := r.upload(t, requests(300, 5000))
 	if _, err := r.Lines(t.Context(), "acme", f.ID, 1, f.Lines); err != nil {
 		t.Fatal(err)
 	}

@@ -51,37 +51,54 @@ func (s *Service) Begin(ctx context.Context, o Output) (File, error) {
 // A part that is there stays as it is, so a step that is repeated adds nothing. Lines have no line breaks; a part may have no lines.
 // Its errors are [ErrPart], which is final, store.ErrNotFound, store.ErrConflict for a file that is complete, and those that may pass.
 func (s *Service) Append(ctx context.Context, organization, id string, part int, lines [][]byte) error {
+	p, err := s.Part(ctx, organization, id, part, lines)
+	if err != nil {
+		return err
+	}
+	stored, err := s.Store.AppendFile(ctx, organization, id, p)
+	if !stored {
+		s.Discard(ctx, id, p, err)
+	}
+	return err
+}
+
+// Part keeps lines that are to become a part of a file. They are in the file once the store is told: see [store.Store.AppendSegment].
+// Errors are those of [Service.Append].
+func (s *Service) Part(ctx context.Context, organization, id string, part int, lines [][]byte) (store.FilePart, error) {
 	if part < 1 {
-		return fmt.Errorf("%w: parts are numbered from 1, not %d", ErrPart, part)
+		return store.FilePart{}, fmt.Errorf("%w: parts are numbered from 1, not %d", ErrPart, part)
 	}
 	var data []byte
 	for i, line := range lines {
-		if bytes.ContainsAny(line, "\r\n") || isBlank(line) {
-			return fmt.Errorf("%w: line %d is blank or has a line break", ErrPart, i+1)
+		if bytes.IndexByte(line, '\n') >= 0 || isBlank(line) { // a \r between two tokens of a request is white space like any other
+			return store.FilePart{}, fmt.Errorf("%w: line %d is blank or has a line break", ErrPart, i+1)
 		}
 		if len(data)+len(line)+1 > MaxAppend {
-			return fmt.Errorf("%w: they have more than %d bytes", ErrPart, MaxAppend)
+			return store.FilePart{}, fmt.Errorf("%w: they have more than %d bytes", ErrPart, MaxAppend)
 		}
 		data = append(append(data, line...), '\n')
 	}
 	if _, err := s.Store.File(ctx, organization, id); err != nil {
-		return err // before there are blobs of a file that there is not
+		return store.FilePart{}, err // before there are blobs of a file that there is not
 	}
 	p := store.FilePart{Number: part, Lines: len(lines), Rows: len(lines), Bytes: int64(len(data))}
-	if len(data) > 0 {
-		var err error
-		if p.Ref, err = s.keep(ctx, id, part, data); err != nil {
-			return err
-		}
+	if len(data) == 0 {
+		return p, nil
 	}
-	stored, err := s.Store.AppendFile(ctx, organization, id, p)
-	if stored || p.Ref == "" || err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound) {
-		return err // after a failure nobody knows whether it is stored
+	var err error
+	p.Ref, err = s.keep(ctx, id, part, data)
+	return p, err
+}
+
+// Discard removes what [Service.Part] has kept for a part that the store did not take, for a reason that may be nil. After a failure of
+// which nobody knows whether it took it, nothing is removed.
+func (s *Service) Discard(ctx context.Context, id string, p store.FilePart, reason error) {
+	if p.Ref == "" || reason != nil && !errors.Is(reason, store.ErrConflict) && !errors.Is(reason, store.ErrNotFound) {
+		return
 	}
-	if e := s.Blobs.ForFile(id).Remove(ctx, blob.Ref(p.Ref)); e != nil {
-		s.Logger.WarnContext(ctx, "the blob of a repeated step stays as long as its file", "file", id, "error", e)
+	if err := s.Blobs.ForFile(id).Remove(ctx, blob.Ref(p.Ref)); err != nil {
+		s.Logger.WarnContext(ctx, "the blob of a repeated step stays as long as its file", "file", id, "error", err)
 	}
-	return err
 }
 
 // Finish says that a file has all its parts. It may be repeated. store.ErrConflict: a part is missing.

@@ -80,7 +80,7 @@ func (s *Service) Upload(ctx context.Context, by identity.Actor, u Upload) (File
 		checker: checker{limits: s.Limits, seen: map[customIDHash]int32{}},
 	}
 	file, err := up.run(ctx, by)
-	if err != nil && len(up.parts) > 0 {
+	if err != nil && len(up.parts) > 0 && !up.committing {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 		defer cancel()
 		s.removeBlobs(ctx, up.id)
@@ -100,6 +100,8 @@ type uploading struct {
 	next   store.FilePart
 	parts  []store.FilePart
 	most   int64 // bytes of memory, so far
+	// committing is set once the database was told of the file. If that fails, nobody knows whether there is one: the sweep finds out.
+	committing bool
 }
 
 func (u *uploading) run(ctx context.Context, by identity.Actor) (File, error) {
@@ -120,6 +122,7 @@ func (u *uploading) run(ctx context.Context, by identity.Actor) (File, error) {
 	if draft.ExpiresAfter == 0 {
 		draft.ExpiresAfter = u.service.ExpireAfter
 	}
+	u.committing = true
 	created := time.Now().UTC().Truncate(time.Microsecond)
 	return u.service.Store.CreateFile(ctx, by, File{
 		ID: u.id, Purpose: draft.Purpose, Filename: draft.Filename, Endpoint: u.endpoint,

@@ -68,17 +68,21 @@ func TestTransportError(t *testing.T) {
 
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
-	for value, want := range map[string]time.Duration{
-		"": 0, "5": 5 * time.Second, "x": 0, "-1": 0, "1.5": 0, "999999": time.Hour, "99999999999999999999": 0,
-		"Mon, 01 Jan 2001 00:00:00 GMT": 0, "Fri, 01 Jan 2100 00:00:00 GMT": time.Hour,
+	type answer struct {
+		after time.Duration
+		asked bool
+	}
+	for value, want := range map[string]answer{
+		"": {}, "0": {0, true}, "5": {5 * time.Second, true}, "x": {}, "-1": {}, "1.5": {}, "999999": {time.Hour, true},
+		"99999999999999999999": {}, "Mon, 01 Jan 2001 00:00:00 GMT": {0, true}, "Fri, 01 Jan 2100 00:00:00 GMT": {time.Hour, true},
 	} {
-		if got := retryAfter(value); got != want {
-			t.Errorf("%q: got %v, want %v", value, got, want)
+		if after, asked := retryAfter(value); (answer{after, asked}) != want {
+			t.Errorf("%q: got %v, %t, want %+v", value, after, asked, want)
 		}
 	}
-	soon := retryAfter(time.Now().Add(time.Minute).UTC().Format(http.TimeFormat))
-	if soon < 50*time.Second || soon > time.Minute {
-		t.Errorf("a date in a minute gave %v", soon)
+	soon, asked := retryAfter(time.Now().Add(time.Minute).UTC().Format(http.TimeFormat))
+	if soon < 50*time.Second || soon > time.Minute || !asked {
+		t.Errorf("a date in a minute gave %v, %t", soon, asked)
 	}
 }
 

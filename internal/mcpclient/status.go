@@ -19,7 +19,7 @@ var refusedStatuses = []int{
 	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
 	http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusRequestEntityTooLarge,
 	http.StatusUnsupportedMediaType, http.StatusTooManyRequests, http.StatusRequestHeaderFieldsTooLarge,
-	http.StatusTemporaryRedirect, http.StatusPermanentRedirect, http.StatusServiceUnavailable,
+	http.StatusTemporaryRedirect, http.StatusPermanentRedirect,
 }
 
 // temporaryStatuses are those after which the same request may succeed.
@@ -53,24 +53,32 @@ func statusError(resp *http.Response, sent http.Header) *Error {
 		}
 	case code >= 300 && code < 400:
 		e.Message += ": redirects are refused; use the URL the server redirects to"
-	case code == http.StatusServiceUnavailable && strings.Contains(resp.Header.Get("Server"), "envoy"):
-		// Envoy also answers 503 when the server's connection broke after it
-		// had passed the request on.
-		e.Sent = Unknown
 	}
 	if e.Temporary {
-		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))
+		after, asked := retryAfter(resp.Header.Get("Retry-After"))
+		e.RetryAfter = after
+		if asked && code == http.StatusServiceUnavailable && !fromEnvoy(resp) {
+			// Routers and servers also answer 503 when a handler takes too
+			// long, or its connection broke, and the handler goes on. Only one
+			// that says when to come again has turned the request away.
+			e.Sent = Refused
+		}
 	}
 	return e
 }
 
-// retryAfter reads both forms of the header: seconds and a date.
-func retryAfter(value string) time.Duration {
-	var d time.Duration
+// fromEnvoy recognizes the proxy that answers 503 when the server's connection
+// broke after it had passed the request on, with whatever headers it was set to
+// add.
+func fromEnvoy(resp *http.Response) bool { return strings.Contains(resp.Header.Get("Server"), "envoy") }
+
+// retryAfter reads both forms of the header: seconds and a date. It reports
+// whether there is one.
+func retryAfter(value string) (d time.Duration, asked bool) {
 	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
-		d = time.Duration(seconds) * time.Second
+		d, asked = time.Duration(seconds)*time.Second, true
 	} else if t, err := http.ParseTime(value); err == nil {
-		d = time.Until(t)
+		d, asked = time.Until(t), true
 	}
-	return min(max(d, 0), maxRetryAfter)
+	return min(max(d, 0), maxRetryAfter), asked
 }

@@ -31,7 +31,7 @@ func DecodeConversation(body []byte) (*ConversationRequest, error) {
 	if skipSpace(body, 0) == len(body) {
 		body = []byte("{}")
 	}
-	return decodeBody(body, func(o *object) *ConversationRequest {
+	return decodeBody(body, DialectAgent, func(o *object) *ConversationRequest {
 		req := &ConversationRequest{Metadata: decodeMetadata(o)}
 		if data, ok := o.take("items"); ok {
 			req.Items = decodeNewItems(o, data)
@@ -43,7 +43,7 @@ func DecodeConversation(body []byte) (*ConversationRequest, error) {
 // DecodeConversationUpdate reads the request for other metadata of a conversation. Null takes all of it away. Its error is always
 // an [*Error] with HTTP status 400.
 func DecodeConversationUpdate(body []byte) (*ConversationRequest, error) {
-	return decodeBody(body, func(o *object) *ConversationRequest {
+	return decodeBody(body, DialectAgent, func(o *object) *ConversationRequest {
 		if !o.has("metadata") {
 			o.fail(Invalid(o.at("metadata"), "is required; send null for none"))
 		}
@@ -53,7 +53,7 @@ func DecodeConversationUpdate(body []byte) (*ConversationRequest, error) {
 
 // DecodeConversationItems reads the request for more items in a conversation. Its error is always an [*Error] with HTTP status 400.
 func DecodeConversationItems(body []byte) (*ConversationRequest, error) {
-	return decodeBody(body, func(o *object) *ConversationRequest {
+	return decodeBody(body, DialectAgent, func(o *object) *ConversationRequest {
 		req := &ConversationRequest{}
 		data, ok := o.require("items")
 		if !ok {

@@ -30,6 +30,8 @@ const (
 	maxReference = 256
 	// maxID is generous because some providers pack a model's state into the IDs of its calls.
 	maxID = 64 << 10
+	// maxApprovalID is in bytes. It leaves room for what else is in the ID of the workflow that an answer becomes; Temporal takes 1,000.
+	maxApprovalID = 256
 	// maxCompaction bounds a compacted conversation, 8 MiB in base64.
 	maxCompaction = 8 << 20
 	// MinOutputTokens is the least that max_output_tokens may ask for, as at OpenAI.
@@ -51,11 +53,13 @@ var (
 	}
 )
 
-// DecodeRequest reads a request body. Its error is always an [*Error] with HTTP status 400.
-func DecodeRequest(body []byte) (*Request, error) { return decodeBody(body, decodeRequest) }
+// DecodeRequest reads a request body in a dialect. Its error is always an [*Error] with HTTP status 400.
+func DecodeRequest(body []byte, d Dialect) (*Request, error) {
+	return decodeBody(body, d, decodeRequest)
+}
 
 // decodeBody reads a body that must be one JSON object.
-func decodeBody[T any](body []byte, decode func(*object) *T) (*T, error) {
+func decodeBody[T any](body []byte, d Dialect, decode func(*object) *T) (*T, error) {
 	if err := checkWellFormed(body); err != nil {
 		return nil, err
 	}
@@ -63,7 +67,7 @@ func decodeBody[T any](body []byte, decode func(*object) *T) (*T, error) {
 	if !isObject(body) {
 		return nil, Invalid("", "the request body must be a JSON object")
 	}
-	r := &reader{}
+	r := &reader{dialect: d}
 	o := r.object("", body)
 	req := decode(o)
 	o.done()

@@ -5,10 +5,10 @@ import "math"
 // eventCreate is the type of the one event that a client may send over a WebSocket.
 const eventCreate = "response.create"
 
-// DecodeCreateEvent reads a message of a WebSocket: a request for a response with a type. The result is to be streamed. Its error is
-// always an [*Error] with HTTP status 400.
-func DecodeCreateEvent(message []byte) (*Request, error) {
-	return decodeBody(message, decodeCreateEvent)
+// DecodeCreateEvent reads a message of a WebSocket, in a dialect: a request for a response with a type. The result is to be streamed. Its
+// error is always an [*Error] with HTTP status 400.
+func DecodeCreateEvent(message []byte, d Dialect) (*Request, error) {
+	return decodeBody(message, d, decodeCreateEvent)
 }
 
 func decodeCreateEvent(o *object) *Request {
@@ -26,9 +26,11 @@ func decodeCreateEvent(o *object) *Request {
 	return req
 }
 
-// DecodeCompaction reads the body of a request to compact a conversation: of a run that is not stored, with one turn and no tools.
-// Its error is always an [*Error] with HTTP status 400.
-func DecodeCompaction(body []byte) (*Request, error) { return decodeBody(body, decodeCompaction) }
+// DecodeCompaction reads the body of a request to compact a conversation: of a run that is not stored, with one turn and no tools, so
+// that it is the same in both dialects. Its error is always an [*Error] with HTTP status 400.
+func DecodeCompaction(body []byte) (*Request, error) {
+	return decodeBody(body, DialectAgent, decodeCompaction)
+}
 
 func decodeCompaction(o *object) *Request {
 	steps := 1

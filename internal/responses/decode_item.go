@@ -92,12 +92,12 @@ func decodeItemOf(t ItemType, o *object) Item {
 		return decodeMCPCall(o)
 	case TypeMCPApprovalRequest:
 		return &MCPApprovalRequest{
-			ID: o.filled("id", maxID), ServerLabel: o.filled("server_label", maxLabel), Name: o.filled("name", math.MaxInt),
+			ID: o.approvalID("id"), ServerLabel: o.filled("server_label", maxLabel), Name: o.filled("name", math.MaxInt),
 			Arguments: o.arguments(), ThoughtSignature: o.optional("thought_signature", math.MaxInt),
 		}
 	case TypeMCPApprovalResponse:
 		return &MCPApprovalResponse{
-			ID: o.itemID(), ApprovalRequestID: o.filled("approval_request_id", maxID), Approve: o.requiredBool("approve"),
+			ID: o.itemID(), ApprovalRequestID: o.approvalID("approval_request_id"), Approve: o.requiredBool("approve"),
 			Reason: o.optional("reason", math.MaxInt),
 		}
 	case TypeItemReference:
@@ -192,7 +192,17 @@ func decodeMCPCall(o *object) *MCPCall {
 	return c
 }
 
-func (o *object) itemID() string     { return o.optional("id", maxID) }
+func (o *object) itemID() string { return o.optional("id", maxID) }
+
+// approvalID reads the ID of an approval request.
+func (o *object) approvalID(name string) string {
+	id := o.filled(name, maxApprovalID)
+	if len(id) > maxApprovalID {
+		o.fail(Invalid(o.at(name), "is longer than %d bytes", maxApprovalID))
+	}
+	return id
+}
+
 func (o *object) itemStatus() string { return o.optional("status", maxLabel) }
 
 // arguments reads a call's arguments. Models write "" for none, which providers refuse when they get it back.

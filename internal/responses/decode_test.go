@@ -14,7 +14,7 @@ import (
 
 func decode(t *testing.T, body string) *responses.Request {
 	t.Helper()
-	req, err := responses.DecodeRequest([]byte(body))
+	req, err := responses.DecodeRequest([]byte(body), responses.DialectOpenAI)
 	if err != nil {
 		t.Fatalf("DecodeRequest(%.300s) failed: %v", body, err)
 	}
@@ -33,7 +33,7 @@ func checkRefused(t *testing.T, tests []refused) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			req, err := responses.DecodeRequest([]byte(tt.body))
+			req, err := responses.DecodeRequest([]byte(tt.body), responses.DialectOpenAI)
 			var got *responses.Error
 			if !errors.As(err, &got) {
 				t.Fatalf("error is %v, want an *Error", err)

@@ -61,7 +61,9 @@ func decodeMCPTool(o *object) *MCPTool {
 	if data, ok := o.take("allowed_tools"); ok {
 		t.Allowed = decodeToolFilter(o, data)
 	}
-	if data, ok := o.take("require_approval"); ok {
+	if o.dialect != DialectOpenAI {
+		o.ignore("require_approval") // no call is asked about, whatever it says
+	} else if data, ok := o.take("require_approval"); ok {
 		t.Approval = decodeApproval(o, data)
 	}
 	return t

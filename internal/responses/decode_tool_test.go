@@ -100,6 +100,22 @@ func TestDecodeApproval(t *testing.T) {
 	}
 }
 
+// TestDecodeApprovalThatDoesNotCount: in the Agent API the member has no effect, so nothing that it says is wrong.
+func TestDecodeApprovalThatDoesNotCount(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{`"always"`, `"auto"`, `7`, `{"sometimes":{}}`, `{"never":{"tool_names":"a"}}`, `null`} {
+		body := []byte(`{"input":"hi","tools":[{"type":"mcp","server_label":"s","server_url":"https://h","require_approval":` + value + `}]}`)
+		req, err := responses.DecodeRequest(body, responses.DialectAgent)
+		if err != nil {
+			t.Errorf("require_approval %s is refused: %v", value, err)
+			continue
+		}
+		if diff := cmp.Diff(responses.ApprovalPolicy{}, req.MCPTools()[0].Approval); diff != "" {
+			t.Errorf("require_approval %s (-want +got):\n%s", value, diff)
+		}
+	}
+}
+
 func TestApprovalPolicyJSON(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

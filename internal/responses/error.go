@@ -15,7 +15,6 @@ const (
 	ErrPayloadTooLarge   = "payload_too_large"
 	ErrRateLimited       = "request_rate_limit_exceeded"
 	ErrExternalConnector = "external_connector_error"
-	ErrModel             = "model_error"
 	ErrBadGateway        = "bad_gateway"
 	ErrGatewayTimeout    = "gateway_timeout"
 	ErrConflict          = "conflict"

@@ -68,7 +68,7 @@ func TestUnknownFieldHasItsCode(t *testing.T) {
 		with(`"temperature":"1"`):        "",
 		with(`"previous_response_id":1`): "",
 	} {
-		_, err := responses.DecodeRequest([]byte(body))
+		_, err := responses.DecodeRequest([]byte(body), responses.DialectOpenAI)
 		var got *responses.Error
 		if !errors.As(err, &got) || got.Code != want {
 			t.Errorf("%s: error is %#v, want the code %q", body, err, want)

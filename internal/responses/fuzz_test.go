@@ -44,7 +44,7 @@ func FuzzDecodeRequest(f *testing.F) {
 	}
 	f.Add(append(append([]byte(`{"input":`), examples...), '}'))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		req, err := responses.DecodeRequest(body)
+		req, err := responses.DecodeRequest(body, responses.DialectOpenAI)
 		if err != nil {
 			checkError(t, err)
 			return
@@ -52,12 +52,15 @@ func FuzzDecodeRequest(f *testing.F) {
 		if !json.Valid(body) {
 			t.Fatalf("accepted what is not JSON")
 		}
+		if _, err := responses.DecodeRequest(body, responses.DialectAgent); err != nil {
+			t.Fatalf("refused in the other dialect, which has fewer rules: %v", err)
+		}
 		if len(req.Input) == 0 && req.PreviousResponseID == "" && req.Conversation == "" {
 			t.Fatal("accepted without input")
 		}
 		first := render(t, req.Input)
 		// Without its calls, an output must go on with something.
-		again, err := responses.DecodeRequest(append(append([]byte(`{"previous_response_id":"resp_1","input":`), first...), '}'))
+		again, err := responses.DecodeRequest(append(append([]byte(`{"previous_response_id":"resp_1","input":`), first...), '}'), responses.DialectOpenAI)
 		if err != nil {
 			t.Fatalf("refused what it had accepted, %s: %v", first, err)
 		}

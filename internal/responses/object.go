@@ -22,7 +22,11 @@ type object struct {
 }
 
 // reader is the state that the objects of one request share.
-type reader struct{ err *Error }
+type reader struct {
+	err *Error
+	// dialect says what counts where the APIs contradict each other.
+	dialect Dialect
+}
 
 func (r *reader) fail(err *Error) {
 	if r.err == nil {

@@ -47,7 +47,7 @@ func TestDecodeAllocates(t *testing.T) {
 		var before, after runtime.MemStats
 		data := []byte(body)
 		runtime.ReadMemStats(&before)
-		_, err := responses.DecodeRequest(data)
+		_, err := responses.DecodeRequest(data, responses.DialectOpenAI)
 		runtime.ReadMemStats(&after)
 		// Some are refused, which is fine.
 		allocated := after.TotalAlloc - before.TotalAlloc
@@ -64,7 +64,7 @@ func BenchmarkDecodeRequest(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = responses.DecodeRequest(data)
+				_, _ = responses.DecodeRequest(data, responses.DialectOpenAI)
 			}
 		})
 	}

@@ -20,7 +20,7 @@ type MCPTool struct {
 	Headers       map[string]string `json:"-"`
 	Allowed       ToolFilter
 	Description   string
-	// Approval says which calls need the client's approval. It counts in [DialectOpenAI] only.
+	// Approval says which calls need the client's approval. It is set, and counts, in [DialectOpenAI] only.
 	Approval ApprovalPolicy
 }
 

@@ -52,7 +52,7 @@ func TestMalformedBodies(t *testing.T) {
 		{"many members", `{` + many(10_001, `"%d":0`) + `}`, "", "more than 10000 members"},
 		{"many members below", with(`"metadata":{` + many(10_001, `"%d":0`) + `}`), "metadata", "more than 10000 members"},
 	})
-	if _, err := responses.DecodeRequest([]byte(nest(96))); err != nil {
+	if _, err := responses.DecodeRequest([]byte(nest(96)), responses.DialectOpenAI); err != nil {
 		t.Errorf("a body that nests exactly 100 levels deep was refused: %v", err)
 	}
 }
@@ -85,7 +85,7 @@ func TestErrorsAreShort(t *testing.T) {
 		"tool choice label": with(`"tool_choice":{"type":"mcp","server_label":"` + long[:501] + `"}`),
 		"call_id":           `{"input":[{"type":"function_call_output","call_id":"` + long[:1001] + `","output":""}]}`,
 	} {
-		_, err := responses.DecodeRequest([]byte(body))
+		_, err := responses.DecodeRequest([]byte(body), responses.DialectOpenAI)
 		var e *responses.Error
 		if !errors.As(err, &e) {
 			t.Errorf("%s: not refused", name)

@@ -18,9 +18,16 @@ func (s *Store) StartedBatch(ctx context.Context, organization, id string) error
 	return s.failed(ctx, "note the start of the batch", err)
 }
 
-// RunBatch makes a batch one that runs so many lines, and returns what it is then. ErrNotFound: there is none.
+// RunBatch makes a batch one that runs so many lines, and returns what it is then. One that was cancelled meanwhile stays so, and has its
+// lines counted all the same: each of them is in its error file. ErrNotFound: there is none.
 func (s *Store) RunBatch(ctx context.Context, organization, id string, lines int) (batch.Batch, error) {
-	return s.changeBatch(ctx, "run the batch", organization, id, batch.InProgress, []batch.Status{batch.Validating}, `lines_total = $4`, lines)
+	b, err := s.changeBatch(ctx, "run the batch", organization, id, batch.InProgress, []batch.Status{batch.Validating}, `lines_total = $4`, lines)
+	if err != nil || b.Status != batch.Cancelling || b.Total != 0 {
+		return b, err
+	}
+	_, err = s.db.ExecContext(ctx, `UPDATE batches SET lines_total = $1 WHERE organization = $2 AND id = $3 AND lines_total = 0`, lines, organization, id)
+	b.Total = lines
+	return b, s.failed(ctx, "count the lines of the batch", err)
 }
 
 // FailBatch ends a batch whose file cannot be processed, or that could not go on.
@@ -40,9 +47,10 @@ func (s *Store) MoveBatch(ctx context.Context, organization, id string, to batch
 // before lists what a batch may be that becomes another thing.
 var before = map[batch.Status][]batch.Status{
 	batch.Finalizing: {batch.InProgress},
-	batch.Completed:  {batch.InProgress, batch.Finalizing},
+	// A batch may be cancelled when nothing is left to cancel: it then ends as it would have.
+	batch.Completed:  {batch.InProgress, batch.Finalizing, batch.Cancelling},
 	batch.Failed:     {batch.Validating, batch.InProgress, batch.Finalizing, batch.Cancelling},
-	batch.Expired:    {batch.Validating, batch.InProgress, batch.Finalizing},
+	batch.Expired:    {batch.Validating, batch.InProgress, batch.Finalizing, batch.Cancelling},
 	batch.Cancelling: {batch.Validating, batch.InProgress},
 	batch.Cancelled:  {batch.Validating, batch.InProgress, batch.Cancelling},
 }
@@ -54,7 +62,7 @@ var at = map[batch.Status]string{
 }
 
 // changeBatch gives a batch another status, and sets what the clause says, if it has one of the statuses that may come before. It returns
-// the batch as it is then.
+// the batch as it is then. Only its workflow makes changes other than that it is to be cancelled, so any other tells that it has started.
 func (s *Store) changeBatch(ctx context.Context, what, organization, id string, to batch.Status, from []batch.Status, set string, value any) (b batch.Batch, err error) {
 	err = s.write(ctx, what, func(tx *sql.Tx) error {
 		b, err = lockBatch(ctx, tx, s.engine, organization, id)
@@ -66,7 +74,7 @@ func (s *Store) changeBatch(ctx context.Context, what, organization, id string, 
 				continue
 			}
 			_, err := tx.ExecContext(ctx, `UPDATE batches SET status = $1, `+at[to]+` = $2, started = $3, `+set+` WHERE organization = $5 AND id = $6`,
-				string(to), micros(now()), true, value, organization, id)
+				string(to), micros(now()), b.Started || to != batch.Cancelling, value, organization, id)
 			if err != nil {
 				return err
 			}
@@ -80,17 +88,6 @@ func (s *Store) changeBatch(ctx context.Context, what, organization, id string, 
 
 func lockBatch(ctx context.Context, q querier, e engine, organization, id string) (batch.Batch, error) {
 	return scanBatch(q.QueryRowContext(ctx, `SELECT `+batchColumns+` FROM batches WHERE organization = $1 AND id = $2`+e.forUpdate(), organization, id))
-}
-
-// AdvanceBatch notes how far a batch has come. What is behind what is known already changes nothing: it is an attempt that was thought lost.
-func (s *Store) AdvanceBatch(ctx context.Context, organization, id string, p batch.Progress) error {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	_, err = s.db.ExecContext(ctx, `UPDATE batches SET progress = $1, lines_done = $2 WHERE organization = $3 AND id = $4 AND lines_done < $2`,
-		string(text), p.Done(), organization, id)
-	return s.failed(ctx, "note the progress of the batch", err)
 }
 
 // PauseBatch keeps a batch of the actor's organization from beginning further lines, or lets it go on. ErrConflict: it runs none any more.

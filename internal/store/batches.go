@@ -107,9 +107,10 @@ func (s *Store) RunningBatches(ctx context.Context, organization string) (runnin
 	return running, s.failed(ctx, what, rows.Err())
 }
 
-// RemoveBatch removes a batch that was never started. It is no error if there is none.
+// RemoveBatch removes a batch that was never started. ErrConflict: there is none of which that is known.
 func (s *Store) RemoveBatch(ctx context.Context, organization, id string) error {
-	_, err := s.db.ExecContext(ctx, `DELETE FROM batches WHERE organization = $1 AND id = $2 AND NOT started AND status = 'validating'`, organization, id)
+	err := one(ctx, s.db, fmt.Errorf("%w: the batch has begun", ErrConflict),
+		`DELETE FROM batches WHERE organization = $1 AND id = $2 AND NOT started AND status = 'validating'`, organization, id)
 	return s.failed(ctx, "remove the batch", err)
 }
 

@@ -17,7 +17,7 @@ import (
 func batchOf(organization string, n int) batch.Batch {
 	b := batch.Batch{
 		ID: fmt.Sprintf("batch_%s%d", organization, n), Organization: organization, User: "ann", Key: "laptop", Endpoint: batch.Endpoint,
-		InputFile: "file-in", OutputFile: "file-out", ErrorFile: "file-err", Window: 24 * time.Hour, OutputAge: time.Hour, Concurrency: 8,
+		InputFile: "file-in", OutputFile: fmt.Sprintf("file-%s%d-out", organization, n), ErrorFile: fmt.Sprintf("file-%s%d-err", organization, n), Window: 24 * time.Hour, OutputAge: time.Hour, Concurrency: 8,
 		Metadata: map[string]string{"of": "ann"}, RetryOf: "batch_0", Fingerprint: "f", Status: batch.Validating,
 	}
 	b.Times.Created = time.UnixMicro(int64(1_000_000 + n)).UTC()
@@ -53,9 +53,15 @@ func TestBatchIsWhatWasStored(t *testing.T) {
 			if err := w.PauseBatch(t.Context(), identity.Operator(organization), want.ID, true); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("paused by organization %q: %v", organization, err)
 			}
-			ok(t, w.RemoveBatch(t.Context(), organization, want.ID))
+			if err := w.RemoveBatch(t.Context(), organization, want.ID); !errors.Is(err, store.ErrConflict) {
+				t.Errorf("removed by organization %q: %v", organization, err)
+			}
 			ok(t, w.StartedBatch(t.Context(), organization, want.ID))
-			ok(t, w.AdvanceBatch(t.Context(), organization, want.ID, batch.Progress{Completed: 1}))
+			of := want
+			of.Organization = organization
+			if err := w.AppendSegment(t.Context(), of, store.Segment{Progress: batch.Progress{Completed: 1}}); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("written to by organization %q: %v", organization, err)
+			}
 		}
 		if again, err := w.Batch(t.Context(), "acme", want.ID); err != nil || cmp.Diff(want, again) != "" {
 			t.Errorf("after what strangers did it is %+v, %v", again, err)
@@ -110,8 +116,8 @@ func TestBatchMovesOn(t *testing.T) {
 		}
 		p := batch.Progress{Total: 40, Completed: 10, Failed: 2}
 		p.Usage.TotalTokens = 70
-		ok(t, w.AdvanceBatch(ctx, "acme", b.ID, p))
-		ok(t, w.AdvanceBatch(ctx, "acme", b.ID, batch.Progress{Total: 40, Completed: 9})) // an attempt that was thought lost
+		beginFiles(t, w, b)
+		ok(t, w.AppendSegment(ctx, got, segment(1, p)))
 		must(t)(w.MoveBatch(ctx, "acme", b.ID, batch.Finalizing))
 		if got, err := w.MoveBatch(ctx, "acme", b.ID, batch.Cancelling); err != nil || got.Status != batch.Finalizing {
 			t.Errorf("cancelled too late: %+v, %v", got, err)
@@ -128,6 +134,96 @@ func TestBatchMovesOn(t *testing.T) {
 		}
 		if err := w.PauseBatch(ctx, identity.Operator("acme"), b.ID, true); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("paused after its end: %v", err)
+		}
+	})
+}
+
+// beginFiles makes the files of a batch.
+func beginFiles(t *testing.T, w *world, b batch.Batch) {
+	t.Helper()
+	for _, id := range []string{b.OutputFile, b.ErrorFile} {
+		must(t)(w.BeginFile(t.Context(), store.File{
+			ID: id, Organization: b.Organization, User: b.User, Purpose: "batch_output", Filename: id, Created: b.Times.Created, Expires: time.Now().Add(time.Hour),
+		}, b.ID))
+	}
+}
+
+// segment is one after which a batch is so far. Its parts have the number.
+func segment(number int, p batch.Progress) store.Segment {
+	part := store.FilePart{Number: number, Ref: fmt.Sprint("ref", number), Lines: 1, Rows: 1, Bytes: 10}
+	return store.Segment{Output: part, Errors: store.FilePart{Number: number}, Progress: p}
+}
+
+// TestSegments: a batch's progress is what its files have. What another attempt has added, or would add twice, changes neither.
+func TestSegments(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		b := addBatch(t, w, 1)
+		beginFiles(t, w, b)
+		before, err := w.RunBatch(ctx, "acme", b.ID, 3)
+		ok(t, err)
+		one, two := batch.Progress{Total: 3, Completed: 1}, batch.Progress{Total: 3, Completed: 2}
+		ok(t, w.AppendSegment(ctx, before, segment(1, one)))
+		after, err := w.Batch(ctx, "acme", b.ID)
+		ok(t, err)
+		for name, err := range map[string]error{
+			"once more":                   w.AppendSegment(ctx, before, segment(1, one)),
+			"of an attempt that is late":  w.AppendSegment(ctx, before, segment(2, two)),
+			"a part that is there":        w.AppendSegment(ctx, after, segment(1, two)),
+			"a part that does not follow": w.AppendSegment(ctx, after, segment(3, two)),
+		} {
+			if !errors.Is(err, store.ErrConflict) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		mixed := segment(2, two)
+		mixed.Errors.Number = 3 // of the two parts, only one follows
+		if err := w.AppendSegment(ctx, after, mixed); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("half a segment: %v", err)
+		}
+		for _, id := range []string{b.OutputFile, b.ErrorFile} {
+			if f, err := w.File(ctx, "acme", id); err != nil || f.Parts != 1 {
+				t.Errorf("%s is %+v, %v", id, f, err)
+			}
+		}
+		if got, err := w.Batch(ctx, "acme", b.ID); err != nil || got.Progress != one {
+			t.Errorf("the batch is at %+v, %v", got.Progress, err)
+		}
+		ok(t, w.AppendSegment(ctx, after, segment(2, two)))
+		must(t)(w.FailBatch(ctx, "acme", b.ID, nil))
+		after, err = w.Batch(ctx, "acme", b.ID)
+		ok(t, err)
+		if err := w.AppendSegment(ctx, after, segment(3, batch.Progress{Total: 3, Completed: 3})); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("after its end: %v", err)
+		}
+	})
+}
+
+// TestCancelledBatches: one may be cancelled when it has not begun yet, and then still begins, to say of its lines that they did not run;
+// and when nothing is left to cancel, and then ends as it would have.
+func TestCancelledBatches(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		ctx, by := t.Context(), identity.Operator("acme")
+		early := addBatch(t, w, 1)
+		got, err := w.CancelBatch(ctx, by, early.ID)
+		if err != nil || got.Status != batch.Cancelling || got.Started {
+			t.Errorf("cancelled before it began, it is %+v, %v", got, err)
+		}
+		for range 2 {
+			if got, err = w.RunBatch(ctx, "acme", early.ID, 40); err != nil || got.Status != batch.Cancelling || got.Total != 40 {
+				t.Errorf("with its lines it is %+v, %v", got, err)
+			}
+		}
+		if got, err = w.Batch(ctx, "acme", early.ID); err != nil || got.Total != 40 {
+			t.Errorf("later it is %+v, %v", got, err)
+		}
+		for n, to := range []batch.Status{batch.Completed, batch.Expired, batch.Cancelled} {
+			late := addBatch(t, w, 2+n)
+			must(t)(w.RunBatch(ctx, "acme", late.ID, 1))
+			must(t)(w.CancelBatch(ctx, by, late.ID))
+			if got, err := w.MoveBatch(ctx, "acme", late.ID, to); err != nil || got.Status != to {
+				t.Errorf("cancelled too late, it is %s, not %s: %v", got.Status, to, err)
+			}
 		}
 	})
 }
@@ -188,7 +284,9 @@ func TestTooManyBatches(t *testing.T) {
 			t.Errorf("it was not removed: %v", err)
 		}
 		ok(t, w.StartedBatch(ctx, "acme", "batch_acme0"))
-		ok(t, w.RemoveBatch(ctx, "acme", "batch_acme0"))
-		must(t)(w.Batch(ctx, "acme", "batch_acme0")) // one that was started stays
+		if err := w.RemoveBatch(ctx, "acme", "batch_acme0"); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("one that was started is removed: %v", err)
+		}
+		must(t)(w.Batch(ctx, "acme", "batch_acme0"))
 	})
 }

@@ -30,6 +30,23 @@ func (s *Store) ReleaseFiles(ctx context.Context, holder string) error {
 	return s.failed(ctx, "let go of files", err)
 }
 
+// ReleaseOtherFiles lets go of all files that a holder holds but one.
+func (s *Store) ReleaseOtherFiles(ctx context.Context, holder, id string) error {
+	_, err := s.db.ExecContext(ctx, `DELETE FROM file_holds WHERE holder = $1 AND file <> $2`, holder, id)
+	return s.failed(ctx, "let go of other files", err)
+}
+
+// FileHolders returns those who hold files, of any organization, whose IDs begin with a prefix of ASCII.
+func (s *Store) FileHolders(ctx context.Context, prefix string) ([]string, error) {
+	const what = "find who holds files"
+	rows, err := s.db.QueryContext(ctx, `SELECT DISTINCT holder FROM file_holds WHERE substr(holder, 1, $1) = $2 ORDER BY holder`, len(prefix), prefix)
+	if err != nil {
+		return nil, s.failed(ctx, what, err)
+	}
+	holders, err := scanTexts(rows)
+	return holders, s.failed(ctx, what, err)
+}
+
 // notHeld fails with a [HeldError] if something needs the file.
 func notHeld(ctx context.Context, q querier, id string) error {
 	var holder string

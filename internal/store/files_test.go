@@ -69,6 +69,21 @@ func TestFiles(t *testing.T) {
 			}
 			ok(t, w.ReleaseFiles(ctx, holder))
 		}
+		other, err := w.CreateFile(ctx, by, someFile(2), nil)
+		ok(t, err)
+		for _, id := range []string{made.ID, other.ID} {
+			ok(t, w.HoldFile(ctx, "acme", id, "sched_1"))
+		}
+		ok(t, w.HoldFile(ctx, "acme", other.ID, "SCHED_2"))
+		ok(t, w.HoldFile(ctx, "acme", other.ID, "batch_sched_3"))
+		if holders, err := w.FileHolders(ctx, "sched_"); err != nil || !slices.Equal(holders, []string{"sched_1"}) {
+			t.Errorf("the schedules that hold files are %q, %v", holders, err)
+		}
+		ok(t, w.ReleaseOtherFiles(ctx, "sched_1", other.ID))
+		var held *store.HeldError
+		if err := w.DeleteFile(ctx, by, other.ID); !errors.As(err, &held) {
+			t.Errorf("a file that is held still is deleted: %v", err)
+		}
 		ok(t, w.DeleteFile(ctx, by, made.ID))
 		wantKind(t, "deleted twice", w.DeleteFile(ctx, by, made.ID), store.ErrNotFound)
 		if parts, err := w.FilePartsOfBytes(ctx, made.ID, 0, 10); err != nil || len(parts) != 0 {

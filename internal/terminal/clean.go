@@ -1,8 +1,10 @@
 package terminal
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -19,6 +21,42 @@ func Clean(text string) string {
 			return r
 		}
 	}, text)
+}
+
+// Reveal is Clean for what must hide nothing from whoever decides about it: characters that would not be seen are written as JSON escapes.
+// Line ends stay.
+func Reveal(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// Wrap breaks a text into lines of at most width columns, wherever that is.
+func Wrap(text string, width int) []string {
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		from, used := 0, 0
+		for at, r := range line {
+			w := columns(r)
+			if used+w > width && at > from {
+				lines = append(lines, line[from:at])
+				from, used = at, 0
+			}
+			used += w
+		}
+		lines = append(lines, line[from:])
+	}
+	return lines
 }
 
 // isBidi reports whether a character makes text show in another order than it has.

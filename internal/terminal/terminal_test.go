@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -46,6 +47,42 @@ func TestLine(t *testing.T) {
 	} {
 		got := terminal.Line(tt.text, tt.width)
 		if got != tt.want || tt.width > 0 && terminal.Columns(got) > tt.width {
+			t.Errorf("%q in %d columns is %q, want %q", tt.text, tt.width, got, tt.want)
+		}
+	}
+}
+
+// TestReveal: of what somebody decides about nothing is missing, and nothing steers a terminal.
+func TestReveal(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"a":"grüße 日本"}`:                 `{"a":"grüße 日本"}`,
+		"a\nb\tc\r\x1b[31m":                `a` + "\n" + `b\u0009c\u000d\u001b[31m`,
+		"user\u202etxt\u200b\u00a0.\u00ad": `user\u202etxt\u200b\u00a0.\u00ad`,
+		"\U000e0041":                       `\udb40\udc41`,
+		"\xff":                             "\ufffd",
+	} {
+		if got := terminal.Reveal(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text  string
+		width int
+		want  []string
+	}{
+		{"", 4, []string{""}},
+		{"abcd", 4, []string{"abcd"}},
+		{"abcdefghi", 4, []string{"abcd", "efgh", "i"}},
+		{"ab\n\ncdefg", 4, []string{"ab", "", "cdef", "g"}},
+		{"日本語", 5, []string{"日本", "語"}},
+		{"日本", 1, []string{"日", "本"}},
+	} {
+		if got := terminal.Wrap(tt.text, tt.width); !slices.Equal(got, tt.want) {
 			t.Errorf("%q in %d columns is %q, want %q", tt.text, tt.width, got, tt.want)
 		}
 	}

@@ -52,7 +52,7 @@ func Remove(ctx context.Context, store *blob.Store, t Transcript, position int) 
 // prefix returns the transcript that the segments which end before the item at position before make up.
 func prefix(ctx context.Context, store *blob.Store, t Transcript, before int) (Transcript, error) {
 	if before >= t.Folded {
-		return Transcript{Head: t.Head, Folded: t.Folded}, nil
+		return Transcript{Head: t.Head, Folded: t.Folded, Bytes: max(t.Bytes-Bytes(t.Tail), 0)}, nil
 	}
 	segments, names, err := readSegments(ctx, store, t)
 	if err != nil {
@@ -63,7 +63,7 @@ func prefix(ctx context.Context, store *blob.Store, t Transcript, before int) (T
 		if kept.Folded+len(s.Items) > before {
 			break
 		}
-		kept = Transcript{Head: names[i], Folded: kept.Folded + len(s.Items)}
+		kept = Transcript{Head: names[i], Folded: kept.Folded + len(s.Items), Bytes: kept.Bytes + Bytes(s.Items)}
 	}
 	return kept, nil
 }

@@ -23,6 +23,7 @@ func Copy(ctx context.Context, to, from *blob.Store, t Transcript) (Transcript, 
 		return t, err
 	}
 	if t.Head == "" {
+		t.Bytes = Bytes(values)
 		return t, nil
 	}
 	return Extend(ctx, to, Transcript{}, values)

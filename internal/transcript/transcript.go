@@ -36,6 +36,9 @@ type Transcript struct {
 	// Folded is the number of items before Tail.
 	Folded int          `json:"folded,omitempty"`
 	Tail   []blob.Value `json:"tail,omitempty"`
+	// Bytes is the size of all items, wherever they are kept. Of a transcript that code without this member had in its hands, it is less;
+	// [Size] is always right.
+	Bytes int64 `json:"bytes,omitempty"`
 }
 
 // segment is what Head names.
@@ -51,6 +54,22 @@ func (t *Transcript) Len() int { return t.Folded + len(t.Tail) }
 func (t *Transcript) Append(items ...blob.Value) {
 	// A fresh array each time: an earlier step's input may still share the old one.
 	t.Tail = append(t.Tail[:len(t.Tail):len(t.Tail)], items...)
+	t.Bytes += Bytes(items)
+}
+
+// Bytes is the size of items, wherever they are kept.
+func Bytes(values []blob.Value) int64 {
+	var n int64
+	for _, v := range values {
+		n += int64(v.Len())
+	}
+	return n
+}
+
+// Size returns the size of all items in bytes. It reads the segments, and none of the items that are kept apart.
+func Size(ctx context.Context, store *blob.Store, t Transcript) (int64, error) {
+	values, err := Values(ctx, store, t, 0)
+	return Bytes(values), err
 }
 
 func (t *Transcript) tailBytes() int {
@@ -92,7 +111,7 @@ func Fold(ctx context.Context, store *blob.Store, t Transcript) (Transcript, boo
 	if err != nil {
 		return t, false, err
 	}
-	return Transcript{Head: packed.Ref, Folded: t.Len()}, true, nil
+	return Transcript{Head: packed.Ref, Folded: t.Len(), Bytes: t.Bytes}, true, nil
 }
 
 // Load returns the items from position from on.
@@ -104,8 +123,22 @@ func Load(ctx context.Context, store *blob.Store, t Transcript, from int) ([]res
 	return Unpack(ctx, store, values)
 }
 
+// LoadShort is Load for who needs less of the items than there is: shorten takes out of each what is not needed as soon as it is decoded,
+// so that the items are never in memory all at once as they are kept. It is called for several items at the same time.
+func LoadShort(ctx context.Context, store *blob.Store, t Transcript, shorten func(responses.Item)) ([]responses.Item, error) {
+	values, err := Values(ctx, store, t, 0)
+	if err != nil {
+		return nil, err
+	}
+	return unpackAll(ctx, store, values, shorten)
+}
+
 // Unpack decodes what [Pack] encoded.
 func Unpack(ctx context.Context, store *blob.Store, values []blob.Value) ([]responses.Item, error) {
+	return unpackAll(ctx, store, values, func(responses.Item) {})
+}
+
+func unpackAll(ctx context.Context, store *blob.Store, values []blob.Value, shorten func(responses.Item)) ([]responses.Item, error) {
 	items := make([]responses.Item, len(values))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelReads)
@@ -113,7 +146,7 @@ func Unpack(ctx context.Context, store *blob.Store, values []blob.Value) ([]resp
 		if v.Ref == "" {
 			continue
 		}
-		g.Go(func() error { return unpack(ctx, store, v, &items[i]) })
+		g.Go(func() error { return unpack(ctx, store, v, shorten, &items[i]) })
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -122,20 +155,23 @@ func Unpack(ctx context.Context, store *blob.Store, values []blob.Value) ([]resp
 		if v.Ref != "" {
 			continue
 		}
-		if err := unpack(ctx, store, v, &items[i]); err != nil {
+		if err := unpack(ctx, store, v, shorten, &items[i]); err != nil {
 			return nil, err
 		}
 	}
 	return items, nil
 }
 
-func unpack(ctx context.Context, store *blob.Store, v blob.Value, out *responses.Item) error {
+func unpack(ctx context.Context, store *blob.Store, v blob.Value, shorten func(responses.Item), out *responses.Item) error {
 	data, err := store.Bytes(ctx, v)
 	if err != nil {
 		return err
 	}
-	*out, err = responses.UnmarshalItem(data)
-	return err
+	if *out, err = responses.UnmarshalItem(data); err != nil {
+		return err
+	}
+	shorten(*out)
+	return nil
 }
 
 // Values returns the items from position from on, as they are kept.

@@ -60,7 +60,7 @@ func TestPlayRequest(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the request (-want +got):\n%s", diff)
 	}
-	if _, err := responses.DecodeRequest(b.json()); err != nil {
+	if _, err := responses.DecodeRequest(b.json(), responses.DialectOpenAI); err != nil {
 		t.Errorf("the API does not take it: %v", err)
 	}
 }
@@ -74,7 +74,7 @@ func TestPlayRequestOfDecisions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := responses.DecodeRequest(b.json())
+	req, err := responses.DecodeRequest(b.json(), responses.DialectOpenAI)
 	if err != nil {
 		t.Fatalf("%v: %s", err, b.json())
 	}
@@ -159,7 +159,7 @@ func TestPlayErrors(t *testing.T) {
 		f := parsePlayForm(form, testConnectors())
 		b, err := f.request(false)
 		if err == nil {
-			_, err = responses.DecodeRequest(b.json())
+			_, err = responses.DecodeRequest(b.json(), responses.DialectOpenAI)
 		}
 		var shown *responses.Error
 		if !errors.As(err, &shown) {

@@ -177,7 +177,7 @@ const remedies = {
   403: "Ask an admin of your organization for access.",
   404: "The run was deleted, or belongs to another organization.",
   external_connector_error: "Check the server's address, its authorization and whether it is reachable, then run it again.",
-  model_error: "Check the model's name and its provider's settings, or choose another model.",
+  response_failed: "Check the model's name and its provider's settings, or choose another model.",
   bad_gateway: "The run was ended from outside, or its provider failed: run it again.",
   gateway_timeout: "Ask for less in one run, or ask the operator for a longer time limit.",
   service_unavailable: "Try again in a moment.",

@@ -1,0 +1,204 @@
+package starter
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"perdure/contract"
+	"perdure/internal/batch"
+	"perdure/internal/blob"
+	"perdure/internal/file"
+	"perdure/internal/identity"
+	"perdure/internal/modeltest"
+	"perdure/workflows"
+)
+
+// collector has a batch whose lines have run, and its steps. The workflow that would ask for them is the test.
+type collector struct {
+	*scheduler
+	batch batch.Batch
+	env   *testsuite.TestActivityEnvironment
+}
+
+// newCollector runs so many lines as those of one batch. Their responses repeat the instructions.
+func newCollector(t *testing.T, count int, instructions string, change ...func(*Options)) *collector {
+	t.Helper()
+	organization := "acme-" + uuid.NewString()
+	c := &collector{scheduler: newSchedulerOf(t, organization, modeltest.NewFunc(sayFine), append(change, withDatabase(t, organization))...)}
+	var lines strings.Builder
+	for n := range count {
+		fmt.Fprintf(&lines, `{"custom_id":"r%d","method":"POST","url":"/v1/responses","body":{"input":"hi","instructions":%q}}`+"\n", n+1, instructions)
+	}
+	c.batch = batch.Batch{
+		ID: batch.NewID("", "", ""), Organization: organization, User: "alice", Key: "laptop", Endpoint: batch.Endpoint,
+		InputFile: c.upload(t, lines.String()), OutputFile: file.NewID(), ErrorFile: file.NewID(), Window: time.Hour, OutputAge: time.Hour,
+		Concurrency: 4, Status: batch.Validating,
+	}
+	c.batch.Times.Created = time.Now()
+	if err := c.store(t).AddBatch(t.Context(), identity.Operator(organization), c.batch, 100); err != nil {
+		t.Fatal(err)
+	}
+	k := NewIntake(t.Context(), c.options)
+	c.env = (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
+	c.env.RegisterActivityWithOptions(k.BatchBegin, activity.RegisterOptions{Name: workflows.BatchBeginName})
+	c.env.RegisterActivityWithOptions(k.BatchCollect, activity.RegisterOptions{Name: workflows.BatchCollectName})
+	must(c.env.ExecuteActivity(workflows.BatchBeginName, workflows.BatchBeginInput{Organization: organization, BatchID: c.batch.ID, Places: 8}))
+	var runs []client.WorkflowRun
+	for n := range count {
+		runs = append(runs, c.begin(t, batch.ResponseID(c.batch.ID, n+1), contract.Request{
+			Organization: organization, User: "alice", Batch: c.batch.ID, Line: &contract.Line{File: c.batch.InputFile, Number: n + 1},
+		}))
+	}
+	for _, run := range runs {
+		if err := run.Get(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+func (c *collector) collect(from, until int) (batch.Progress, error) {
+	result, err := c.env.ExecuteActivity(workflows.BatchCollectName, workflows.BatchCollectInput{
+		Organization: c.batch.Organization, BatchID: c.batch.ID, File: c.batch.InputFile, From: from, Until: until, Begun: until + 1,
+	})
+	var out workflows.BatchCollectResult
+	if err == nil {
+		err = result.Get(&out)
+	}
+	return out.Progress, err
+}
+
+// in returns what a file of the batch has.
+func (c *collector) in(t *testing.T, id string) (results []batch.Result) {
+	t.Helper()
+	for _, l := range must(c.options.Files.Lines(t.Context(), c.batch.Organization, id, 1, 1000)) {
+		var r batch.Result
+		if err := json.Unmarshal(l.Text, &r); err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, r)
+	}
+	return results
+}
+
+func customIDs(results []batch.Result) (ids []string) {
+	for _, r := range results {
+		ids = append(ids, r.CustomID)
+	}
+	return ids
+}
+
+// TestBatchFilesHaveEachLineOnce: however the workflow divides the lines, and whatever it asks for twice, as after a reset, each is in the
+// files once and in its place.
+func TestBatchFilesHaveEachLineOnce(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t, 6, "be brief")
+	for _, ask := range []struct{ from, until, done int }{
+		{1, 4, 4}, // then the workflow is reset to before that
+		{1, 2, 4}, {3, 5, 5}, {3, 5, 5}, {6, 6, 6}, {1, 6, 6},
+	} {
+		p, err := c.collect(ask.from, ask.until)
+		if err != nil || p.Done() != ask.done || p.Completed != ask.done || p.Total != 6 || p.Usage.TotalTokens != ask.done*18 {
+			t.Errorf("lines %d to %d: %+v, %v", ask.from, ask.until, p, err)
+		}
+	}
+	if got := customIDs(c.in(t, c.batch.OutputFile)); !slices.Equal(got, []string{"r1", "r2", "r3", "r4", "r5", "r6"}) {
+		t.Errorf("the output has %q", got)
+	}
+	if got := c.in(t, c.batch.ErrorFile); len(got) != 0 {
+		t.Errorf("the error file has %+v", got)
+	}
+	// What was ended from outside takes nothing more, and nobody tries for ever.
+	must(c.store(t).FailBatch(t.Context(), c.batch.Organization, c.batch.ID, nil))
+	_, err := c.collect(7, 7)
+	if app := (*temporal.ApplicationError)(nil); !errors.As(err, &app) || !app.NonRetryable() || app.Type() != workflows.ErrTypeBatchFiles {
+		t.Errorf("after its end: %v", err)
+	}
+}
+
+// TestBatchOfLongResponses: long responses are written in parts that can be read one by one, and one whose value is lost costs its own line
+// only.
+func TestBatchOfLongResponses(t *testing.T) {
+	t.Parallel()
+	const count, length, lost = 14, 400 << 10, 3
+	c := newCollector(t, count, strings.Repeat("x", length), withDir(t.TempDir()))
+	if err := c.options.Blobs.Remove(t.Context(), batch.ResponseID(c.batch.ID, lost)); err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.collect(1, count)
+	if err != nil || p.Completed != count-1 || p.Failed != 1 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	f := must(c.options.Files.Get(t.Context(), c.batch.Organization, c.batch.OutputFile))
+	if f.Lines != p.Completed || f.Parts < 2 || f.Bytes < int64(p.Completed*length) {
+		t.Errorf("the output is %+v", f)
+	}
+	failed := c.in(t, c.batch.ErrorFile)
+	if len(failed) != 1 || failed[0].CustomID != fmt.Sprint("r", lost) || failed[0].Response.StatusCode != http.StatusBadGateway ||
+		!strings.Contains(string(failed[0].Response.Body), "can no longer be read") {
+		t.Errorf("the error file has %+v", failed)
+	}
+}
+
+// TestBatchWhoseInputIsLost: a file that is damaged ends the batch, which is not tried for ever.
+func TestBatchWhoseInputIsLost(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t, 1, "")
+	parts := must(c.store(t).FilePartsOfLines(t.Context(), c.batch.InputFile, 1, 2, 1))
+	if err := c.options.Blobs.ForFile(c.batch.InputFile).Remove(t.Context(), blob.Ref(parts[0].Ref)); err != nil {
+		t.Fatal(err)
+	}
+	// Another process, which has not read it before.
+	o := c.options
+	o.Files = file.New(c.options.Files.Options)
+	c.env.RegisterActivityWithOptions(NewIntake(t.Context(), o).BatchCollect, activity.RegisterOptions{Name: "another"})
+	_, err := c.env.ExecuteActivity("another", workflows.BatchCollectInput{
+		Organization: c.batch.Organization, BatchID: c.batch.ID, File: c.batch.InputFile, From: 1, Until: 1, Begun: 2,
+	})
+	if app := (*temporal.ApplicationError)(nil); !errors.As(err, &app) || !app.NonRetryable() || app.Type() != workflows.ErrTypeBatchFiles {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// TestBatchOfOneWhoLeft: the lines of a batch whose maker is removed from the organization are refused from then on.
+func TestBatchOfOneWhoLeft(t *testing.T) {
+	t.Parallel()
+	organization := "acme-" + uuid.NewString()
+	asked, release := make(chan struct{}, 1), make(chan struct{})
+	s := newSchedulerOf(t, organization, modeltest.NewFunc(func(modeltest.Request) modeltest.Reply {
+		asked <- struct{}{}
+		return modeltest.Text("fine").Hold(release)
+	}), withDatabase(t, organization))
+	input := s.upload(t, batchLines(3))
+	body := `{"input_file_id":"` + input + `","endpoint":"/v1/responses","completion_window":"24h","concurrency":1}`
+	a := as(t, apiKey, http.MethodPost, s.url+"/v1/batches", body)
+	a.want(t, http.StatusOK)
+	id := decoded[shownBatch](t, a).ID
+	<-asked
+	if err := s.store(t).RemoveMember(t.Context(), identity.Operator(organization), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	var b shownBatch
+	eventually(t, "the batch has ended", func() bool {
+		b = decoded[shownBatch](t, s.get(t, bobsKey, "/v1/batches/"+id))
+		return b.Status.Ended()
+	})
+	if b.Status != batch.Completed || b.RequestCounts.Completed != 1 || b.RequestCounts.Failed != 2 {
+		t.Errorf("it ends as %+v", b)
+	}
+	failed := s.get(t, bobsKey, filesPath+"/"+*b.ErrorFileID+"/content")
+	failed.want(t, http.StatusOK, `"status_code":403`, "not a member")
+}
