@@ -144,7 +144,7 @@ func (s *secretStack) driveRefusals(t *testing.T) {
 		tool(`"server_url":"https://mcp.example.com","headers":{"Host":"` + secret + `"}`),
 		tool(`"server_url":"https://mcp.example.com","headers":{"X-Canary":["` + secret + `"]}`),
 		tool(`"server_url":"https://mcp.example.com","headers":"` + secret + `"`),
-		tool(`"server_url":"https://mcp.example.com","authorization":"` + secret + `","require_approval":"perhaps"`),
+		tool(`"server_url":"https://mcp.example.com","authorization":"` + secret + `","allowed_tools":"all"`),
 		tool(`"authorization":"` + secret + `"`),
 		tool(`"server_url":"https://mcp.example.com","authorization":"` + secret + `"`)[1:],
 	} {
