@@ -189,6 +189,12 @@ func TestPagesStopRuns(t *testing.T) {
 			t.Fatalf("HTTP %d with %s", a.status, a.body)
 		}
 	}
+	m.wantCanceled(t, id)
+}
+
+// wantCanceled waits for the end of a run.
+func (m *managed) wantCanceled(t *testing.T, id string) {
+	t.Helper()
 	r := &rig{temporal: m.starter.Temporal}
 	if got := r.status(t, id, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING); got != enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED {
 		t.Errorf("the run is %s", got)
@@ -210,10 +216,7 @@ func TestPagesStopWhatIsLost(t *testing.T) {
 	if a := alice.send(t, http.MethodPost, "/play/"+id+"/stop", ""); a.status != http.StatusOK {
 		t.Fatalf("HTTP %d with %s", a.status, a.body)
 	}
-	r := &rig{temporal: m.starter.Temporal}
-	if got := r.status(t, id, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING); got != enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED {
-		t.Errorf("the run is %s", got)
-	}
+	m.wantCanceled(t, id)
 }
 
 // TestRunsInTheAuditLog: an admin finds who has cancelled and who has deleted whose runs, at a page or by a key.

@@ -9,12 +9,10 @@ import (
 	"testing"
 
 	"go.temporal.io/sdk/client"
-	tlog "go.temporal.io/sdk/log"
 
 	"perdure/internal/modeltest"
 	"perdure/internal/payload"
 	"perdure/internal/secret"
-	"perdure/internal/temporaldev/temporaldevtest"
 )
 
 // TestResealSchedules: once schedules are resealed, the key that they were made with is not needed any more, for their runs, for themselves
@@ -30,13 +28,7 @@ func TestResealSchedules(t *testing.T) {
 	}
 	s := newScheduler(t, modeltest.New(modeltest.Text("done")), func(o *Options) {
 		o.Sealer = open()
-		codec := payload.NewCodec(o.Sealer, true)
-		o.Payloads = payload.NewDataConverter(codec)
-		o.Temporal = must(client.NewLazyClient(client.Options{
-			HostPort: temporaldevtest.Address(t), Logger: tlog.NewStructuredLogger(o.Logger),
-			DataConverter: o.Payloads, FailureConverter: payload.NewFailureConverter(codec),
-		}))
-		t.Cleanup(o.Temporal.Close)
+		encryptPayloads(t, o)
 	})
 	made := s.made(t, `{"name":"kept","interval":86400,"request":{"input":"hi"}}`)
 	path := "/" + made.ID

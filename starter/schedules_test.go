@@ -120,19 +120,23 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// encryptPayloads has a starter encrypt what Temporal gets.
+func encryptPayloads(t *testing.T, o *Options) {
+	t.Helper()
+	codec := payload.NewCodec(o.Sealer, true)
+	o.Payloads = payload.NewDataConverter(codec)
+	o.Temporal = must(client.NewLazyClient(client.Options{
+		HostPort: temporaldevtest.Address(t), Logger: tlog.NewStructuredLogger(o.Logger),
+		DataConverter: o.Payloads, FailureConverter: payload.NewFailureConverter(codec),
+	}))
+	t.Cleanup(o.Temporal.Close)
+}
+
 // TestScheduleIsEncrypted: with encryption, Temporal can read neither the request of a schedule nor what is said of it, and each of its
 // runs can, although Temporal gives them other IDs.
 func TestScheduleIsEncrypted(t *testing.T) {
 	t.Parallel()
-	s := newScheduler(t, modeltest.New(modeltest.Text("done")), func(o *Options) {
-		codec := payload.NewCodec(o.Sealer, true)
-		o.Payloads = payload.NewDataConverter(codec)
-		o.Temporal = must(client.NewLazyClient(client.Options{
-			HostPort: temporaldevtest.Address(t), Logger: tlog.NewStructuredLogger(o.Logger),
-			DataConverter: o.Payloads, FailureConverter: payload.NewFailureConverter(codec),
-		}))
-		t.Cleanup(o.Temporal.Close)
-	})
+	s := newScheduler(t, modeltest.New(modeltest.Text("done")), func(o *Options) { encryptPayloads(t, o) })
 	made := s.made(t, `{"name":"canary-71ae","interval":86400,"request":{"input":"canary-71ae"}}`)
 	path := "/" + made.ID
 	s.ask(t, apiKey, http.MethodPost, path+"/trigger", "").want(t, http.StatusOK)

@@ -92,10 +92,20 @@ func words(t *testing.T, heading string) []string {
 	return found
 }
 
+// wantDocumented wants names in a section of docs/api.md.
+func wantDocumented(t *testing.T, heading string, names []string) {
+	t.Helper()
+	documented := words(t, heading)
+	for _, name := range names {
+		if !slices.Contains(documented, name) {
+			t.Errorf("the code knows %q, and %q in docs/api.md does not have it", name, heading)
+		}
+	}
+}
+
 // TestMembersAreDocumented: docs/api.md says of each member of a request what it does, or that it is ignored or refused.
 func TestMembersAreDocumented(t *testing.T) {
 	t.Parallel()
-	documented := words(t, "## Requests")
 	var members []string
 	for _, file := range []string{"decode.go", "decode_create.go", "decode_tool.go"} {
 		members = append(members, literals(t, file, asked)...)
@@ -104,17 +114,12 @@ func TestMembersAreDocumented(t *testing.T) {
 	if !slices.Contains(members, "max_output_tokens") || !slices.Contains(members, "tunnel_id") || len(members) < 80 {
 		t.Fatalf("found %q", members)
 	}
-	for _, name := range members {
-		if !slices.Contains(documented, name) {
-			t.Errorf("the decoder knows %q, and %q in docs/api.md does not have it", name, "## Requests")
-		}
-	}
+	wantDocumented(t, "## Requests", members)
 }
 
 // TestItemsAreDocumented: docs/api.md names each type of item that a request may bring.
 func TestItemsAreDocumented(t *testing.T) {
 	t.Parallel()
-	documented := words(t, "## Requests")
 	types := literals(t, "item.go", func(n ast.Node) []ast.Expr {
 		if spec, ok := n.(*ast.ValueSpec); ok && strings.HasPrefix(spec.Names[0].Name, "Type") {
 			return spec.Values
@@ -124,24 +129,15 @@ func TestItemsAreDocumented(t *testing.T) {
 	if len(types) < 10 {
 		t.Fatalf("found %q", types)
 	}
-	for _, name := range types {
-		if !slices.Contains(documented, name) {
-			t.Errorf("there are items of type %q, and %q in docs/api.md does not have it", name, "## Requests")
-		}
-	}
+	wantDocumented(t, "## Requests", types)
 }
 
 // TestErrorsAreDocumented: docs/api.md has each type of error.
 func TestErrorsAreDocumented(t *testing.T) {
 	t.Parallel()
-	documented := words(t, "## Errors")
 	types := literals(t, "error.go", errorTypes)
 	if len(types) < 10 {
 		t.Fatalf("found %q", types)
 	}
-	for _, name := range types {
-		if !slices.Contains(documented, name) {
-			t.Errorf("there are errors of type %q, and %q in docs/api.md does not have it", name, "## Errors")
-		}
-	}
+	wantDocumented(t, "## Errors", types)
 }
