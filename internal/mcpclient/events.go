@@ -19,6 +19,7 @@ type eventStream struct {
 	body   io.ReadCloser
 	in     *boundedReader
 	lines  eventScanner
+	guard  *guard
 	ex     *exchange
 	id     json.RawMessage // of the request
 	out    bytes.Buffer    // for the SDK
@@ -26,9 +27,9 @@ type eventStream struct {
 	resume resumption
 }
 
-func newEventStream(ctx context.Context, body io.ReadCloser, ex *exchange, id json.RawMessage, reopen reopener) *eventStream {
+func (g *guard) newEventStream(ctx context.Context, body io.ReadCloser, ex *exchange, id json.RawMessage, reopen reopener) *eventStream {
 	s := &eventStream{
-		ctx: ctx, ex: ex, id: id, in: &boundedReader{limit: ex.maxBytes},
+		ctx: ctx, guard: g, ex: ex, id: id, in: &boundedReader{limit: ex.maxBytes},
 		resume: resumption{reopen: reopen, delay: defaultResumeDelay},
 	}
 	s.read(body)
@@ -78,10 +79,10 @@ func (s *eventStream) next() {
 	case m.answers(s.id):
 		s.write(s.ex.answered(m))
 		s.done = true
-	case m.method != "" && validID(m.id):
+	case m.method != "" && validID(m.id) && s.guard.declines():
 		s.write(m.withoutParams())
 	}
-	// Notifications and answers to nobody are dropped.
+	// Notifications, answers to nobody and a flood of requests are dropped.
 }
 
 func (s *eventStream) ended() *Error {

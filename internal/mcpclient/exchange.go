@@ -41,7 +41,8 @@ type exchange struct {
 
 	mu        sync.Mutex
 	body      *gate
-	result    json.RawMessage
+	succeeded bool            // there was a result
+	result    json.RawMessage // until it is taken
 	err       *Error
 	streaming bool // an event stream is being read
 	finished  bool
@@ -92,7 +93,7 @@ func (ex *exchange) finish() {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
 	ex.finished = true
-	if ex.streaming && ex.result != nil {
+	if ex.streaming && ex.succeeded {
 		time.AfterFunc(drainGrace, func() { ex.cancel(nil) })
 		return
 	}
@@ -103,7 +104,7 @@ func (ex *exchange) finish() {
 func (ex *exchange) settled() bool {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	return ex.result != nil || ex.err != nil
+	return ex.succeeded || ex.err != nil
 }
 
 // over reports whether nobody waits for an answer any more.
@@ -132,7 +133,7 @@ func (ex *exchange) sending(body *gate) *Error {
 	if ex.err != nil && ex.err.Stage == StageAuth {
 		return ex.err
 	}
-	ex.body, ex.result, ex.err, ex.streaming = body, nil, nil, false
+	ex.body, ex.succeeded, ex.result, ex.err, ex.streaming = body, false, nil, nil, false
 	ex.at.Store(int32(phaseStart))
 	return nil
 }
@@ -151,7 +152,7 @@ func (ex *exchange) answered(m message) []byte {
 	case m.err != nil:
 		ex.err = answeredWithError(ex.methods[0], m.err)
 	default:
-		ex.result = m.result
+		ex.succeeded, ex.result = true, m.result
 	}
 	if ex.standIn == "" {
 		return m.raw
@@ -188,11 +189,14 @@ func (ex *exchange) fail(e *Error) *Error {
 	return e
 }
 
-// outcome is the exchange's result once the SDK has returned sdkErr. What the
-// guard saw outweighs what the SDK says about it.
+// outcome takes the exchange's result once the SDK has returned sdkErr. What
+// the guard saw outweighs what the SDK says about it. The result is taken,
+// so that it takes memory no longer than its reader wants it, however long the
+// SDK or net/http hold on to the context that the exchange travels in.
 func (ex *exchange) outcome(ctx context.Context, sdkErr error) (json.RawMessage, *Error) {
 	ex.mu.Lock()
 	result, known := ex.result, ex.err
+	ex.result = nil
 	ex.mu.Unlock()
 	switch {
 	case known != nil:

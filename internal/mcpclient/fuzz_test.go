@@ -78,7 +78,7 @@ func readStream(t *testing.T, body io.Reader, standIn bool) seenStream {
 	if standIn {
 		ex.standIn = `{"content":[]}`
 	}
-	s := newEventStream(t.Context(), io.NopCloser(body), ex, json.RawMessage(fuzzedID), nil)
+	s := (&guard{serverRequests: newServerRequests()}).newEventStream(t.Context(), io.NopCloser(body), ex, json.RawMessage(fuzzedID), nil)
 	all, err := io.ReadAll(s)
 	if err != nil {
 		t.Fatal(err)

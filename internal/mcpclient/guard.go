@@ -10,8 +10,9 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptrace"
-	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"perdure/internal/egress"
 )
@@ -21,9 +22,12 @@ const (
 	// answers to the server's own requests, the DELETE of a session. The SDK
 	// sends some of them without a deadline.
 	sideTimeout = 3 * time.Second
-	// maxServerRequests bounds the requests that a server may send us within
-	// one session, each of which makes us send it an answer.
-	maxServerRequests = 1000
+	// A server may send us this many requests of its own at once within one
+	// session, and this many a second after that: enough for pings and for a
+	// question or two about what we can do. Each makes the SDK send an answer,
+	// in a goroutine of its own.
+	serverRequestsAtOnce    = 100
+	serverRequestsPerSecond = 1
 	// maxErrorBody bounds what is read of an answer with an error status.
 	maxErrorBody = 64 << 10
 )
@@ -37,12 +41,16 @@ type guard struct {
 	header    http.Header // the server's own headers, credentials included
 	userAgent string
 
-	serverRequests atomic.Int32
+	serverRequests *rate.Limiter
 
 	// Of the SSE transport only.
 	sse      bool
 	maxEvent int64 // bound of one event, and of what comes between two answers
 	stream   *serverStream
+}
+
+func newServerRequests() *rate.Limiter {
+	return rate.NewLimiter(serverRequestsPerSecond, serverRequestsAtOnce)
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -73,11 +81,13 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return g.exchange(req, ex, m, body)
 	}
-	if m.method == "" && g.serverRequests.Add(1) > maxServerRequests {
-		return nil, notSent(StageProtocol, "it sent more than %d requests of its own", maxServerRequests)
-	}
 	return g.side(req, body)
 }
+
+// declines reports whether one more request of the server is passed on to the
+// SDK, which declines it. The others it must not see: refusing their answers
+// afterwards would leave the SDK with as many goroutines as the server likes.
+func (g *guard) declines() bool { return g.serverRequests.Allow() }
 
 // exchange sends a message for whose outcome an operation waits.
 func (g *guard) exchange(req *http.Request, ex *exchange, m message, body []byte) (*http.Response, error) {
@@ -137,7 +147,7 @@ func (g *guard) exchange(req *http.Request, ex *exchange, m message, body []byte
 		return g.readJSON(ctx, resp, ex, m)
 	case err == nil && mediaType == "text/event-stream":
 		ex.streamBegins()
-		resp.Body = newEventStream(ctx, resp.Body, ex, m.id, g.reopener(req, ex))
+		resp.Body = g.newEventStream(ctx, resp.Body, ex, m.id, g.reopener(req, ex))
 		return resp, nil
 	default:
 		resp.Body.Close()

@@ -1,12 +1,16 @@
 package mcpclient
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -87,4 +91,32 @@ func TestBrokenSessionIsRebuilt(t *testing.T) {
 	if e := sdkError(fmt.Errorf("x: %w", mcp.ErrConnectionClosed)); !e.stale {
 		t.Error("a closed connection is not taken for a stale session")
 	}
+}
+
+// Each request that the SDK sees costs a goroutine and a message, so that a flood must not come as far, whichever answers of the session
+// it comes with. Time gives a server leave to send more.
+func TestFloodOfServerRequestsStopsBeforeTheSDK(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &guard{serverRequests: newServerRequests()}
+		seen := func(requests int) int {
+			var body strings.Builder
+			for i := range requests {
+				fmt.Fprintf(&body, "data: {\"jsonrpc\":\"2.0\",\"id\":\"s%d\",\"method\":\"ping\"}\n\n", i)
+			}
+			body.WriteString("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n")
+			ex := &exchange{methods: []string{methodCall}, maxBytes: 1 << 20, cancel: func(error) {}}
+			stream := g.newEventStream(t.Context(), io.NopCloser(strings.NewReader(body.String())), ex, json.RawMessage("1"), nil)
+			all, err := io.ReadAll(stream)
+			if err != nil || string(ex.result) != "{}" {
+				t.Fatalf("the answer is %s, %v; want {}", ex.result, err)
+			}
+			return strings.Count(string(all), "ping")
+		}
+		first, second := seen(serverRequestsAtOnce-10), seen(5000)
+		<-time.After(30 * time.Second) // of the bubble
+		if third := seen(5000); first != serverRequestsAtOnce-10 || second != 10 || third != 30*serverRequestsPerSecond {
+			t.Errorf("the SDK saw %d, %d and %d requests, want %d, 10 and %d", first, second, third, serverRequestsAtOnce-10, 30*serverRequestsPerSecond)
+		}
+	})
 }

@@ -160,8 +160,8 @@ func floodOfServerRequests(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	if got := h.Count(mcptest.OnResponse); got > 1000 {
-		t.Errorf("%d answers were sent, want at most 1000", got)
+	if got := h.Count(mcptest.OnResponse); got > 200 {
+		t.Errorf("%d answers were sent, want some 100 at most", got)
 	}
 }
 

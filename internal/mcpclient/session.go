@@ -108,7 +108,8 @@ func (c *Client) lookUp(ctx context.Context, key sessionKey, server Server) (*se
 			server: server,
 			opened: make(chan struct{}),
 			guard: &guard{
-				base: c.transport, origin: egress.OriginOf(u), header: server.Header.Clone(),
+				serverRequests: newServerRequests(),
+				base:           c.transport, origin: egress.OriginOf(u), header: server.Header.Clone(),
 				userAgent: "perdure/" + c.opts.Version,
 				sse:       server.Transport == SSE, maxEvent: c.maxEvent(),
 			},

@@ -175,7 +175,6 @@ func (s *serverStream) writeLocked(message []byte) {
 
 // run reads the stream to its end.
 func (s *serverStream) run() {
-	requests := 0
 	for {
 		e, ok := s.events.next()
 		if !ok {
@@ -193,8 +192,8 @@ func (s *serverStream) run() {
 		case m.method == "" && m.id != nil:
 			s.answer(m)
 		case m.method != "" && validID(m.id):
-			if requests++; requests > maxServerRequests {
-				s.end(failure(StageProtocol, "it sent more than %d requests of its own", maxServerRequests))
+			if !s.guard.declines() {
+				s.end(failure(StageProtocol, "it sent more than %d requests of its own at once", serverRequestsAtOnce))
 				return
 			}
 			s.mu.Lock()
