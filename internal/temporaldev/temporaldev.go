@@ -110,10 +110,18 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	case line := <-ready.line:
 		if err := s.settle(line); err != nil {
 			s.Kill()
-			return nil, fmt.Errorf("%s printed no ready line, is it perdure-temporal? %w", opts.Binary, err)
+			return nil, s.notOurs(err)
 		}
 		return s, nil
 	case <-s.ended:
+		// A program that prints its line and ends makes both cases ready, and what it printed says more.
+		select {
+		case line := <-ready.line:
+			if err := s.settle(line); err != nil {
+				return nil, s.notOurs(err)
+			}
+		default:
+		}
 		if log.last != "" {
 			return nil, errors.New(log.last) // Made for the user: it begins with the program's name.
 		}
@@ -122,6 +130,10 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		s.Kill()
 		return nil, fmt.Errorf("start the Temporal server: %w", context.Cause(ctx))
 	}
+}
+
+func (s *Server) notOurs(err error) error {
+	return fmt.Errorf("%s printed no ready line, is it perdure-temporal? %w", s.opts.Binary, err)
 }
 
 // Restart runs the server anew, after its end, with the same options and on the same addresses.
