@@ -33,11 +33,8 @@ type ConversationAppendResult struct {
 
 // ConversationAppend adds items to a conversation. Its errors have the type [ErrTypeStorage], or [ErrTypeConversationFull].
 func (a *Activities) ConversationAppend(ctx context.Context, in ConversationAppendInput) (ConversationAppendResult, error) {
-	if in.Transcript.Bytes == 0 { // it may have been begun before its bytes were counted
-		var err error
-		if in.Transcript.Bytes, err = transcript.Size(ctx, a.Blobs.For(in.ConversationID), in.Transcript); err != nil {
-			return ConversationAppendResult{}, storageError(err)
-		}
+	if err := a.count(ctx, in.ConversationID, &in.Transcript); err != nil {
+		return ConversationAppendResult{}, storageError(err)
 	}
 	values, next, err := a.adopted(ctx, in)
 	if err != nil {
@@ -48,6 +45,14 @@ func (a *Activities) ConversationAppend(ctx context.Context, in ConversationAppe
 		return ConversationAppendResult{}, storageError(err)
 	}
 	return ConversationAppendResult{Transcript: extended, NextItem: next}, nil
+}
+
+// count counts the bytes of a transcript that may have been begun before they were counted.
+func (a *Activities) count(ctx context.Context, id string, t *transcript.Transcript) (err error) {
+	if t.Bytes == 0 {
+		t.Bytes, err = transcript.Size(ctx, a.Blobs.For(id), *t)
+	}
+	return err
 }
 
 // checkRoom refuses items for which a conversation has no room. It is read as a whole by each run that goes on with it.
@@ -154,6 +159,9 @@ func (a *Activities) ConversationDeleteItem(ctx context.Context, in Conversation
 	for i, item := range items {
 		if responses.IDOf(item) != in.ItemID {
 			continue
+		}
+		if err := a.count(ctx, in.ConversationID, &in.Transcript); err != nil {
+			return ConversationDeleteItemResult{}, storageError(err)
 		}
 		shorter, err := transcript.Remove(ctx, store, in.Transcript, i)
 		if err != nil {

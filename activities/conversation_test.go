@@ -109,6 +109,38 @@ func TestConversationDeleteItem(t *testing.T) {
 	}
 }
 
+// A conversation that was begun before bytes were counted is counted before something is taken away from it.
+func TestConversationDeleteItemCounts(t *testing.T) {
+	t.Parallel()
+	f := setup(t, nowhere)
+	var all []responses.Item
+	for n := range 20 {
+		all = append(all, message(fmt.Sprint("m", n)))
+	}
+	longer, err := execute[activities.ConversationAppendResult](f.env(), activities.ConversationAppendName, activities.ConversationAppendInput{
+		ConversationID: conversationID, Transcript: f.transcript(conversationID, all...), Added: f.transcript(conversationID, message("last")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := activities.ConversationDeleteItemInput{ConversationID: conversationID, Transcript: longer.Transcript, ItemID: "last"}
+	if in.Transcript.Folded == 0 || len(in.Transcript.Tail) == 0 {
+		t.Fatalf("there is no head, or no tail: %d folded, %d not", in.Transcript.Folded, len(in.Transcript.Tail))
+	}
+	var bytes []int64
+	for _, before := range []int64{in.Transcript.Bytes, 0} {
+		in.Transcript.Bytes = before
+		got, err := execute[activities.ConversationDeleteItemResult](f.env(), activities.ConversationDeleteItemName, in)
+		if err != nil || !got.Found {
+			t.Fatalf("found %v, error %v", got.Found, err)
+		}
+		bytes = append(bytes, got.Transcript.Bytes)
+	}
+	if bytes[0] < 20*5000 || bytes[1] != bytes[0] {
+		t.Errorf("%d bytes are left, and %d if they were not counted before", bytes[0], bytes[1])
+	}
+}
+
 func TestConversationWithoutItsItems(t *testing.T) {
 	t.Parallel()
 	f := setup(t, nowhere)

@@ -8,12 +8,15 @@ import (
 	"net/http"
 	"slices"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"golang.org/x/sync/errgroup"
 
 	"perdure/internal/batch"
+	"perdure/internal/blob"
 	"perdure/internal/file"
 	"perdure/internal/responses"
+	"perdure/internal/secret"
 	"perdure/internal/store"
 	"perdure/workflows"
 )
@@ -39,7 +42,7 @@ func (k *Intake) BatchCollect(ctx context.Context, in workflows.BatchCollectInpu
 	for {
 		b, err := k.Store.Batch(ctx, in.Organization, in.BatchID)
 		if err != nil || b.Done() >= in.Until {
-			return workflows.BatchCollectResult{Progress: b.Progress}, finalOfFiles(err)
+			return workflows.BatchCollectResult{Progress: b.Progress}, finalOfFiles(ctx, err)
 		}
 		if b.Status.Ended() {
 			return workflows.BatchCollectResult{}, temporal.NewNonRetryableApplicationError(
@@ -50,17 +53,38 @@ func (k *Intake) BatchCollect(ctx context.Context, in workflows.BatchCollectInpu
 			err = k.appendSegment(ctx, &b, s)
 		}
 		if err != nil {
-			return workflows.BatchCollectResult{}, finalOfFiles(err)
+			return workflows.BatchCollectResult{}, finalOfFiles(ctx, err)
 		}
 	}
 }
 
-// finalOfFiles makes an error final that no further attempt would change: the batch, or what there is of its files, is gone.
-func finalOfFiles(err error) error {
-	if errors.Is(err, file.ErrCorrupt) || errors.Is(err, file.ErrPart) || errors.Is(err, store.ErrNotFound) {
-		return temporal.NewNonRetryableApplicationError(err.Error(), workflows.ErrTypeBatchFiles, err)
+// lossAttempts is how often a step looks for what is missing before it is lost. With the waits between, that takes a minute and a half: a
+// network file system may show a new file, or a new keyset, as late as that, and another worker may have it already.
+const lossAttempts = 9
+
+// mayAppear reports whether what could not be read may yet be read by a further attempt.
+func mayAppear(ctx context.Context, err error) bool {
+	var key *secret.UnknownKeyError
+	return (errors.As(err, &key) || errors.Is(err, blob.ErrNotFound)) && activity.GetInfo(ctx).Attempt < lossAttempts
+}
+
+// finalOfFiles makes an error final that no further attempt would change: the batch, or what there is of its files, is gone. Its message
+// is for the batch's owner.
+func finalOfFiles(ctx context.Context, err error) error {
+	var message string
+	switch {
+	case mayAppear(ctx, err):
+		return err
+	case errors.Is(err, file.ErrCorrupt):
+		message = "the content of its files can no longer be read"
+	case errors.Is(err, file.ErrPart):
+		message = "a result cannot be a line of a file"
+	case errors.Is(err, store.ErrNotFound):
+		message = "the batch, or one of its files, is not there any more"
+	default:
+		return err
 	}
-	return err
+	return temporal.NewNonRetryableApplicationError(message, workflows.ErrTypeBatchFiles, err)
 }
 
 // segment is what lines came to that follow those in the files of a batch.
@@ -203,7 +227,7 @@ func (k *Intake) collectLine(ctx context.Context, b *batch.Batch, in workflows.B
 		return c, nil
 	}
 	status, body, err := k.lineBody(ctx, b, id, e)
-	if isLost(err) {
+	if isLost(err) && !mayAppear(ctx, err) {
 		// This line alone. The log has what is missing; the file says that it is.
 		k.Logger.WarnContext(ctx, "what a line of a batch came to cannot be read", "batch", b.ID, "line", number, "response", id, "error", err)
 		status, body, err = k.lostLine(id)

@@ -1,6 +1,7 @@
 package starter
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"perdure/contract"
 	"perdure/internal/batch"
@@ -22,6 +24,7 @@ import (
 	"perdure/internal/file"
 	"perdure/internal/identity"
 	"perdure/internal/modeltest"
+	"perdure/internal/secret"
 	"perdure/workflows"
 )
 
@@ -30,6 +33,32 @@ type collector struct {
 	*scheduler
 	batch batch.Batch
 	env   *testsuite.TestActivityEnvironment
+}
+
+// untilWritten has a step write the files, as often as it takes, as the workflow would: the waits between take no time.
+func (c *collector) untilWritten(t *testing.T, step func(context.Context, workflows.BatchCollectInput) (workflows.BatchCollectResult, error),
+	in workflows.BatchCollectInput,
+) (out workflows.BatchCollectResult, err error) {
+	t.Helper()
+	env := new(testsuite.WorkflowTestSuite).NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	env.RegisterActivityWithOptions(step, activity.RegisterOptions{Name: workflows.BatchCollectName})
+	env.ExecuteWorkflow(func(ctx workflow.Context) (out workflows.BatchCollectResult, err error) {
+		ctx = workflow.WithStartToCloseTimeout(ctx, time.Minute)
+		ctx = workflow.WithRetryPolicy(ctx, temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumAttempts: lossAttempts + 1})
+		return out, workflow.ExecuteActivity(ctx, workflows.BatchCollectName, in).Get(ctx, &out)
+	})
+	if err = env.GetWorkflowError(); err == nil {
+		err = env.GetWorkflowResult(&out)
+	}
+	return out, err
+}
+
+// all asks for what all lines came to.
+func (c *collector) all(count int) workflows.BatchCollectInput {
+	return workflows.BatchCollectInput{
+		Organization: c.batch.Organization, BatchID: c.batch.ID, File: c.batch.InputFile, From: 1, Until: count, Begun: count + 1,
+	}
 }
 
 // newCollector runs so many lines as those of one batch. Their responses repeat the instructions.
@@ -137,7 +166,11 @@ func TestBatchOfLongResponses(t *testing.T) {
 	if err := c.options.Blobs.Remove(t.Context(), batch.ResponseID(c.batch.ID, lost)); err != nil {
 		t.Fatal(err)
 	}
-	p, err := c.collect(1, count)
+	if p, err := c.collect(1, count); err == nil {
+		t.Fatalf("one look is enough for a loss: %+v", p)
+	}
+	result, err := c.untilWritten(t, NewIntake(t.Context(), c.options).BatchCollect, c.all(count))
+	p := result.Progress
 	if err != nil || p.Completed != count-1 || p.Failed != 1 {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -152,6 +185,58 @@ func TestBatchOfLongResponses(t *testing.T) {
 	}
 }
 
+// TestNothingToRetry: requests whose responses are too large for a file have run. A retry of a batch with no other failures says so, and
+// not that its user has given an empty file.
+func TestNothingToRetry(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t, 1, "")
+	of := must(c.store(t).Batch(t.Context(), c.batch.Organization, c.batch.ID))
+	large := must(json.Marshal(batch.TooLarge(of.ID, 1, "r1", batch.ResponseID(of.ID, 1), 60<<20)))
+	s := segment{failed: [][]byte{large}, progress: of.Progress}
+	s.progress.Failed = 1
+	if err := NewIntake(t.Context(), c.options).appendSegment(t.Context(), &of, &s); err != nil {
+		t.Fatal(err)
+	}
+	must(c.store(t).MoveBatch(t.Context(), of.Organization, of.ID, batch.Completed))
+	retry := c.batch
+	retry.ID, retry.RetryOf, retry.InputFile, retry.OutputFile, retry.ErrorFile = batch.NewID("", "", ""), of.ID, file.NewID(), file.NewID(), file.NewID()
+	if err := c.store(t).AddBatch(t.Context(), identity.Operator(of.Organization), retry, 100); err != nil {
+		t.Fatal(err)
+	}
+	must(c.env.ExecuteActivity(workflows.BatchBeginName, workflows.BatchBeginInput{Organization: of.Organization, BatchID: retry.ID, Places: 8}))
+	got := must(c.store(t).Batch(t.Context(), of.Organization, retry.ID))
+	if got.Status != batch.Failed || len(got.Errors) != 1 || got.Errors[0].Param != "retry_of" || !strings.Contains(got.Errors[0].Message, of.ID) {
+		t.Errorf("it is %s: %+v", got.Status, got.Errors)
+	}
+}
+
+// TestBatchWhoseInputIsLate: what a network file system does not show yet, and what another machine has sealed with a key that this one is
+// yet to read, is not lost.
+func TestBatchWhoseInputIsLate(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t, 1, "")
+	parts := must(c.store(t).FilePartsOfLines(t.Context(), c.batch.InputFile, 1, 2, 1))
+	blobs, ref := c.options.Blobs.ForFile(c.batch.InputFile), blob.Ref(parts[0].Ref)
+	data := must(blobs.Get(t.Context(), ref))
+	if err := blobs.Remove(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	o, attempts := c.options, 0
+	result, err := c.untilWritten(t, func(ctx context.Context, in workflows.BatchCollectInput) (workflows.BatchCollectResult, error) {
+		o.Files = file.New(c.options.Files.Options) // another process, which has read nothing before
+		if attempts++; attempts == 3 {
+			o.Files.Sealer = must(secret.ParseKeyset(must(secret.GenerateKeyset())))
+			if got := must(blobs.Put(t.Context(), data)); got != ref {
+				t.Errorf("the part is %s, not %s", got, ref)
+			}
+		}
+		return NewIntake(t.Context(), o).BatchCollect(ctx, in)
+	}, c.all(1))
+	if err != nil || attempts != 4 || result.Progress.Completed != 1 {
+		t.Errorf("after %d attempts: %+v, %v", attempts, result, err)
+	}
+}
+
 // TestBatchWhoseInputIsLost: a file that is damaged ends the batch, which is not tried for ever.
 func TestBatchWhoseInputIsLost(t *testing.T) {
 	t.Parallel()
@@ -163,11 +248,9 @@ func TestBatchWhoseInputIsLost(t *testing.T) {
 	// Another process, which has not read it before.
 	o := c.options
 	o.Files = file.New(c.options.Files.Options)
-	c.env.RegisterActivityWithOptions(NewIntake(t.Context(), o).BatchCollect, activity.RegisterOptions{Name: "another"})
-	_, err := c.env.ExecuteActivity("another", workflows.BatchCollectInput{
-		Organization: c.batch.Organization, BatchID: c.batch.ID, File: c.batch.InputFile, From: 1, Until: 1, Begun: 2,
-	})
-	if app := (*temporal.ApplicationError)(nil); !errors.As(err, &app) || !app.NonRetryable() || app.Type() != workflows.ErrTypeBatchFiles {
+	_, err := c.untilWritten(t, NewIntake(t.Context(), o).BatchCollect, c.all(1))
+	if app := (*temporal.ApplicationError)(nil); !errors.As(err, &app) || !app.NonRetryable() || app.Type() != workflows.ErrTypeBatchFiles ||
+		app.Message() != "the content of its files can no longer be read" { // it is shown: nothing of where and how it is kept
 		t.Errorf("it ends with %v", err)
 	}
 }

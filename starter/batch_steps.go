@@ -108,7 +108,7 @@ func (k *Intake) closeFiles(ctx context.Context, b *batch.Batch) error {
 func (k *Intake) lines(ctx context.Context, b *batch.Batch) (int, []batch.Problem, error) {
 	if b.RetryOf != "" {
 		problems, err := k.retryLines(ctx, b)
-		if errors.Is(err, file.ErrCorrupt) {
+		if errors.Is(err, file.ErrCorrupt) && !mayAppear(ctx, err) {
 			k.Logger.WarnContext(ctx, "a batch cannot be retried", "batch", b.ID, "retry_of", b.RetryOf, "error", err)
 			problems, err = unreadableFiles(b), nil
 		}
@@ -128,6 +128,11 @@ func (k *Intake) lines(ctx context.Context, b *batch.Batch) (int, []batch.Proble
 		return 0, []batch.Problem{{
 			Code: "invalid_file", Param: "input_file_id", Message: "the file's purpose is " + f.Purpose + ": upload it with the purpose batch",
 		}}, nil
+	case f.Lines == 0 && b.RetryOf != "":
+		return 0, []batch.Problem{{
+			Code: "empty_file", Param: "retry_of",
+			Message: "nothing of the batch " + b.RetryOf + " can be retried: its failed requests have run, and their responses are too large for a file",
+		}}, nil
 	case f.Lines == 0:
 		return 0, []batch.Problem{{Code: "empty_file", Param: "input_file_id", Message: "the file has no requests"}}, nil
 	case f.Endpoint != b.Endpoint:
@@ -146,7 +151,7 @@ func (k *Intake) BatchShare(ctx context.Context, in workflows.BatchShareInput) (
 	}
 	b, err := k.Store.Batch(ctx, in.Organization, in.BatchID)
 	if err != nil {
-		return workflows.BatchShareResult{}, finalOfFiles(err)
+		return workflows.BatchShareResult{}, finalOfFiles(ctx, err)
 	}
 	share, err := k.share(ctx, in.Organization, in.BatchID, in.Places)
 	if err == nil && share < b.Concurrency {
@@ -187,13 +192,13 @@ func (k *Intake) BatchEnd(ctx context.Context, in workflows.BatchEndInput) error
 	}
 	if in.Status == batch.Completed {
 		if _, err := k.Store.MoveBatch(ctx, in.Organization, in.BatchID, batch.Finalizing); err != nil {
-			return finalOfFiles(err)
+			return finalOfFiles(ctx, err)
 		}
 	}
 	defer beating(ctx)()
 	b, err := k.Store.Batch(ctx, in.Organization, in.BatchID)
 	if err != nil {
-		return finalOfFiles(err)
+		return finalOfFiles(ctx, err)
 	}
 	if err := k.closeFiles(ctx, &b); err != nil {
 		return err

@@ -37,21 +37,35 @@ func (s *Starter) holdScheduled(ctx context.Context, who identity.Principal, id 
 // here is logged, and made up for by the next change, or, when the schedule is gone, by the sweep.
 func (s *Starter) settleFiles(ctx context.Context, who identity.Principal, id string) {
 	ctx = context.WithoutCancel(ctx)
-	found, err := s.schedule(ctx, who, id)
-	if shown := wireError(err); shown != nil && shown.Status == http.StatusNotFound {
-		s.releaseFiles(ctx, id)
-		return
-	}
-	if err == nil && found.input.Batch != nil {
-		file := inputFile(found.input.Batch.Body)
-		if err = s.Files.Hold(ctx, who.Organization, file, id); err == nil {
-			err = s.Files.ReleaseOthers(ctx, id, file)
+	held := ""
+	for range maxSettling {
+		found, err := s.schedule(ctx, who, id)
+		if shown := wireError(err); shown != nil && shown.Status == http.StatusNotFound {
+			s.releaseFiles(ctx, id)
+			return
+		}
+		if err == nil && found.input.Batch == nil {
+			return
+		}
+		if err == nil {
+			file := inputFile(found.input.Batch.Body)
+			if file == held {
+				return // and nobody has changed it meanwhile
+			}
+			held = file
+			if err = s.Files.Hold(ctx, who.Organization, file, id); err == nil {
+				err = s.Files.ReleaseOthers(ctx, id, file)
+			}
+		}
+		if err != nil {
+			s.Logger.WarnContext(ctx, "the file of a schedule may expire too early, or too late", "schedule", id, "error", err)
+			return
 		}
 	}
-	if err != nil {
-		s.Logger.WarnContext(ctx, "the file of a schedule may expire too early, or too late", "schedule", id, "error", err)
-	}
 }
+
+// maxSettling bounds how often the file of a schedule is looked at again: one change at the same time may let go of the file of another.
+const maxSettling = 5
 
 // releaseFiles lets go of the file of a schedule that is gone.
 func (s *Starter) releaseFiles(ctx context.Context, id string) {

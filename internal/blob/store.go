@@ -153,7 +153,7 @@ func (s *Store) open(ref Ref, name string, kept []byte) ([]byte, error) {
 	if strings.HasSuffix(name, sealedSuffix) {
 		var err error
 		if data, err = s.all.sealer.Open(kept, binding(ref)); err != nil {
-			return nil, fmt.Errorf("%w: %s cannot be decrypted: it was altered, or its key was disabled", ErrCorrupt, ref)
+			return nil, fmt.Errorf("%w: %s cannot be decrypted: it was altered, or its key was disabled: %w", ErrCorrupt, ref, err)
 		}
 	}
 	if RefOf(data) != ref {

@@ -13,7 +13,8 @@ import (
 	"perdure/internal/store"
 )
 
-// ErrCorrupt means that a part cannot be read any more: it was altered or removed, or its key was disabled.
+// ErrCorrupt means that a part cannot be read: it was altered or removed, or its key was disabled. Where it is a [secret.UnknownKeyError] or
+// a [blob.ErrNotFound], too, that may pass: this machine may yet get the newest keyset, or the newest files of a file system.
 var ErrCorrupt = errors.New("file: the content is damaged")
 
 // Get returns a file of an organization. store.ErrNotFound: there is none, or it has expired.
@@ -54,8 +55,11 @@ func (s *Service) part(ctx context.Context, id string, p store.FilePart) ([]byte
 		return nil, err
 	}
 	data, err := s.Sealer.Open(sealed, binding(id, p.Number))
-	if errors.Is(err, secret.ErrOpen) || err == nil && int64(len(data)) != p.Bytes {
-		return nil, fmt.Errorf("%w: part %d of %s cannot be decrypted: it was altered, or its key was disabled", ErrCorrupt, p.Number, id)
+	switch {
+	case errors.Is(err, secret.ErrOpen):
+		return nil, fmt.Errorf("%w: part %d of %s cannot be decrypted: it was altered, or its key was disabled: %w", ErrCorrupt, p.Number, id, err)
+	case err == nil && int64(len(data)) != p.Bytes:
+		return nil, fmt.Errorf("%w: part %d of %s has %d bytes instead of %d", ErrCorrupt, p.Number, id, len(data), p.Bytes)
 	}
 	return data, err
 }
