@@ -112,3 +112,23 @@ func TestMemoryOfWhatIsRead(t *testing.T) {
 	}
 	allGiven(t, s)
 }
+
+// Items that were added are never answered with a refusal, which clients take for "nothing was done": they would add them again.
+func TestAddedItemsAreNotRefused(t *testing.T) {
+	t.Parallel()
+	r := serveConversations(t, func(o *Options) { o.Limits.BodyMemory = 64 << 10 })
+	s := newStarter(t.Context(), t.Context(), r.options)
+	url := handlers(t, s.routes()).URL + "/v1/conversations"
+	id := decoded[struct{ ID string }](t, as(t, apiKey, http.MethodPost, url, "{}")).ID
+	allGiven(t, s)
+	// The share of a key is 32 KiB: enough for what others read and for the body, and not for the items beside it.
+	if err := s.gates.bodies.Take(alice.Account(), 16<<10); err != nil {
+		t.Fatal(err)
+	}
+	items := `{"items":[{"type":"message","role":"user","content":"` + strings.Repeat("x", 10<<10) + `"}]}`
+	if a := as(t, apiKey, http.MethodPost, url+"/"+id+"/items", items); a.status != http.StatusOK {
+		t.Errorf("HTTP %d with %s", a.status, a.body)
+	}
+	s.gates.bodies.Give(alice.Account(), 16<<10)
+	allGiven(t, s)
+}

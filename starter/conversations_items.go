@@ -59,7 +59,8 @@ func (s *Starter) createConversationItems(w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
-	items, err := s.items(r.Context(), state.ConversationID, state.Transcript, state.Transcript.Len()-added.Len(), memory)
+	// They are in the conversation: a refusal for want of memory would have clients add them again. The body, which is held, is as large.
+	items, err := s.items(r.Context(), state.ConversationID, state.Transcript, state.Transcript.Len()-added.Len(), nil)
 	if err != nil {
 		return err
 	}

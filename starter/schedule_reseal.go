@@ -23,12 +23,13 @@ type ResealedSchedules struct {
 }
 
 // ResealSchedules encrypts what the schedules of a namespace have with the primary key, where an older one did, so that these can be
-// dropped. It may be interrupted and begun again, and runs beside others that change schedules. A schedule whose run is late because of its
-// jitter at that moment leaves out that run.
-func ResealSchedules(
-	ctx context.Context, c client.Client, namespace string, payloads converter.DataConverter, sealer *secret.Sealer,
-) (ResealedSchedules, error) {
+// dropped. What is not encrypted stays as it is. It may be interrupted and begun again, and runs beside others that change schedules. A
+// schedule whose run is late because of its jitter at that moment leaves out that run. The error is that of all schedules that have failed.
+func ResealSchedules(ctx context.Context, c client.Client, namespace string, sealer *secret.Sealer) (ResealedSchedules, error) {
 	var done ResealedSchedules
+	var failed error
+	// Whether new schedules are encrypted does not matter here: those that are stay so.
+	payloads := payload.NewDataConverter(payload.NewCodec(sealer, true))
 	list, err := c.ScheduleClient().List(ctx, client.ScheduleListOptions{PageSize: maxPage})
 	for err == nil && list.HasNext() {
 		var one *client.ScheduleListEntry
@@ -36,16 +37,18 @@ func ResealSchedules(
 			continue
 		}
 		done.Looked++
-		var sealed bool
-		sealed, err = resealSchedule(ctx, c, namespace, payloads, sealer, one.ID)
+		sealed, unsealed := resealSchedule(ctx, c, namespace, payloads, sealer, one.ID)
 		switch {
-		case errors.Is(err, secret.ErrOpen):
-			done.Lost, err = append(done.Lost, one.ID), nil
+		case errors.Is(unsealed, secret.ErrOpen):
+			done.Lost = append(done.Lost, one.ID)
+		case unsealed != nil:
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", one.ID, unsealed))
+			err = ctx.Err()
 		case sealed:
 			done.Sealed++
 		}
 	}
-	return done, err
+	return done, errors.Join(failed, err)
 }
 
 // resealSchedule reports whether it has encrypted a schedule anew. Its error is a [secret.ErrOpen] for one that cannot be read.
@@ -75,7 +78,7 @@ func resealSchedule(
 			return false, err
 		}
 	}
-	return false, fmt.Errorf("the schedule %s is being changed by others", id)
+	return false, errors.New("it is being changed by others")
 }
 
 // needsReseal reports whether an older key than the primary one is needed to read a schedule. The memo of one that was changed is read by

@@ -101,7 +101,7 @@ func TestResealSchedules(t *testing.T) {
 
 	// All at once: what cannot be read is told of, and does not stop it.
 	stranger := must(secret.ParseKeyset(must(secret.GenerateKeyset())))
-	done, err := ResealSchedules(t.Context(), s.temporal, s.options.Namespace, payload.NewDataConverter(payload.NewCodec(stranger, true)), stranger)
+	done, err := ResealSchedules(t.Context(), s.temporal, s.options.Namespace, stranger)
 	if err != nil || !slices.Contains(done.Lost, made.ID) || done.Looked < 1 || done.Sealed != 0 {
 		t.Errorf("it did %+v, %v", done, err)
 	}

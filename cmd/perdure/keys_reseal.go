@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"perdure/config"
-	"perdure/internal/payload"
 	"perdure/starter"
 )
 
@@ -32,18 +31,23 @@ docs/encryption.md says.`,
 		if err != nil {
 			return fmt.Errorf("%w (what was done stays done: repeat the command)", err)
 		}
-		if !cmd.Flags().Changed("schedules") {
+		byDefault := !cmd.Flags().Changed("schedules")
+		if byDefault {
 			*schedules = c.Encryption.Payloads
 		}
+		var failed error
 		if *schedules {
-			more, err := resealSchedules(cmd.Context(), c, cmd.OutOrStdout(), cmd.ErrOrStderr())
-			if err != nil {
-				return fmt.Errorf("the schedules in Temporal: %w (what was done stays done: repeat the command)", err)
-			}
+			var more []string
+			more, failed = resealSchedules(cmd.Context(), c, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			lost = append(lost, more...)
+		} else if byDefault {
+			fmt.Fprintln(cmd.ErrOrStderr(), "schedules were not looked at (--schedules does, if they were encrypted at some time)")
 		}
 		for _, place := range lost {
 			fmt.Fprintln(cmd.ErrOrStderr(), "cannot be decrypted:", place)
+		}
+		if failed != nil {
+			return fmt.Errorf("the schedules in Temporal: %w (what was done stays done: repeat the command)", failed)
 		}
 		if len(lost) > 0 {
 			return fmt.Errorf("%d values cannot be decrypted with this keyset: enable the key that they need (perdure keys enable), or enter them again",
@@ -79,8 +83,7 @@ func resealSchedules(ctx context.Context, c config.Config, out, log io.Writer) (
 		return nil, err
 	}
 	defer temporal.Close()
-	payloads := payload.NewDataConverter(payload.NewCodec(sealer, c.Encryption.Payloads))
-	done, err := starter.ResealSchedules(ctx, temporal, namespaceOf(c.Temporal), payloads, sealer)
+	done, err := starter.ResealSchedules(ctx, temporal, namespaceOf(c.Temporal), sealer)
 	fmt.Fprintf(out, "%d schedules looked at, %d encrypted anew\n", done.Looked, done.Sealed)
 	return done.Lost, err
 }

@@ -182,7 +182,7 @@ func TestKeysReseal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := does(t, "keys", "reseal", "--data", dir); got != "1 values looked at, 0 encrypted anew\n" {
+	if got := does(t, "keys", "reseal", "--data", dir, "--schedules=false"); got != "1 values looked at, 0 encrypted anew\n" {
 		t.Errorf("with one key: %q", got)
 	}
 	// Schedules are in Temporal, where those of other tests need other keys.
@@ -201,7 +201,7 @@ func TestKeysReseal(t *testing.T) {
 	if got := does(t, "keys", "rotate", "--data", dir); !strings.Contains(got, "perdure keys reseal") {
 		t.Errorf("a rotation says %q", got)
 	}
-	if got := does(t, "keys", "reseal", "--data", dir); got != "1 values looked at, 1 encrypted anew\n" {
+	if got := does(t, "keys", "reseal", "--data", dir, "--schedules=false"); got != "1 values looked at, 1 encrypted anew\n" {
 		t.Errorf("after a rotation: %q", got)
 	}
 	does(t, "keys", "disable", first[0], "--data", dir)
@@ -215,6 +215,18 @@ func TestKeysReseal(t *testing.T) {
 	second, _ := keysOf(t, "--data", dir)
 	does(t, "keys", "disable", second[0], "--data", dir)
 	code, out, errs := perdure(t.Context(), "keys", "reseal", "--data", dir)
+	if !strings.Contains(errs, "schedules were not looked at") {
+		t.Errorf("it leaves out the schedules and says %q", errs)
+	}
+	// That Temporal is away hides nothing of it.
+	away := filepath.Join(t.TempDir(), "perdure.yaml")
+	if err := os.WriteFile(away, []byte("data:\n  dir: "+dir+"\ntemporal:\n  address: 127.0.0.1:1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := perdure(t.Context(), "keys", "reseal", "--config", away, "--schedules"); code != 1 ||
+		!strings.Contains(errs, "the schedules in Temporal") || !strings.Contains(errs, "cannot be decrypted: connector_secrets acme "+c.ID) {
+		t.Errorf("without Temporal: exit %d, stderr %q", code, errs)
+	}
 	if code != 1 || out != "1 values looked at, 0 encrypted anew\n" || !strings.Contains(errs, "cannot be decrypted: connector_secrets acme "+c.ID+" auth.api_key") ||
 		!strings.Contains(errs, "perdure keys enable") {
 		t.Errorf("exit %d, stdout %q, stderr %q", code, out, errs)
