@@ -48,13 +48,17 @@ func message(id string) responses.Item {
 	}
 }
 
+func messages(prefix string, count int) (items []responses.Item) {
+	for n := range count {
+		items = append(items, message(fmt.Sprint(prefix, n)))
+	}
+	return items
+}
+
 func TestConversationAppend(t *testing.T) {
 	t.Parallel()
 	f := setup(t, nowhere)
-	var there []responses.Item
-	for n := range 20 {
-		there = append(there, message(fmt.Sprint("there_", n)))
-	}
+	there := messages("there_", 20)
 	base := f.transcript(conversationID, there...)
 	tests := []struct {
 		name  string
@@ -113,12 +117,8 @@ func TestConversationDeleteItem(t *testing.T) {
 func TestConversationDeleteItemCounts(t *testing.T) {
 	t.Parallel()
 	f := setup(t, nowhere)
-	var all []responses.Item
-	for n := range 20 {
-		all = append(all, message(fmt.Sprint("m", n)))
-	}
 	longer, err := execute[activities.ConversationAppendResult](f.env(), activities.ConversationAppendName, activities.ConversationAppendInput{
-		ConversationID: conversationID, Transcript: f.transcript(conversationID, all...), Added: f.transcript(conversationID, message("last")),
+		ConversationID: conversationID, Transcript: f.transcript(conversationID, messages("m", 20)...), Added: f.transcript(conversationID, message("last")),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -217,16 +217,19 @@ func (k *Intake) collectLine(ctx context.Context, b *batch.Batch, in workflows.B
 		if ctx.Err() != nil || temporalAway(err) {
 			return collected{}, err
 		}
-		if e, err = ended(err); err != nil {
-			return collected{}, err
+		e, err = ended(err)
+	}
+	var c collected
+	var status int
+	var body json.RawMessage
+	if err == nil {
+		c.usage = e.outcome.Usage
+		if e.outcome.Status == responses.ResponseCancelled && in.Ending != "" {
+			c.Result = batch.Unanswered(b.ID, number, customID, unanswered)
+			return c, nil
 		}
+		status, body, err = k.lineBody(ctx, b, id, e)
 	}
-	c := collected{usage: e.outcome.Usage}
-	if e.outcome.Status == responses.ResponseCancelled && in.Ending != "" {
-		c.Result = batch.Unanswered(b.ID, number, customID, unanswered)
-		return c, nil
-	}
-	status, body, err := k.lineBody(ctx, b, id, e)
 	if isLost(err) && !mayAppear(ctx, err) {
 		// This line alone. The log has what is missing; the file says that it is.
 		k.Logger.WarnContext(ctx, "what a line of a batch came to cannot be read", "batch", b.ID, "line", number, "response", id, "error", err)

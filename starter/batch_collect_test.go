@@ -36,7 +36,7 @@ type collector struct {
 }
 
 // untilWritten has a step write the files, as often as it takes, as the workflow would: the waits between take no time.
-func (c *collector) untilWritten(t *testing.T, step func(context.Context, workflows.BatchCollectInput) (workflows.BatchCollectResult, error),
+func untilWritten(t *testing.T, step func(context.Context, workflows.BatchCollectInput) (workflows.BatchCollectResult, error),
 	in workflows.BatchCollectInput,
 ) (out workflows.BatchCollectResult, err error) {
 	t.Helper()
@@ -54,10 +54,10 @@ func (c *collector) untilWritten(t *testing.T, step func(context.Context, workfl
 	return out, err
 }
 
-// all asks for what all lines came to.
-func (c *collector) all(count int) workflows.BatchCollectInput {
+// lines asks for what some lines came to.
+func (c *collector) lines(from, until int) workflows.BatchCollectInput {
 	return workflows.BatchCollectInput{
-		Organization: c.batch.Organization, BatchID: c.batch.ID, File: c.batch.InputFile, From: 1, Until: count, Begun: count + 1,
+		Organization: c.batch.Organization, BatchID: c.batch.ID, File: c.batch.InputFile, From: from, Until: until, Begun: until + 1,
 	}
 }
 
@@ -99,9 +99,7 @@ func newCollector(t *testing.T, count int, instructions string, change ...func(*
 }
 
 func (c *collector) collect(from, until int) (batch.Progress, error) {
-	result, err := c.env.ExecuteActivity(workflows.BatchCollectName, workflows.BatchCollectInput{
-		Organization: c.batch.Organization, BatchID: c.batch.ID, File: c.batch.InputFile, From: from, Until: until, Begun: until + 1,
-	})
+	result, err := c.env.ExecuteActivity(workflows.BatchCollectName, c.lines(from, until))
 	var out workflows.BatchCollectResult
 	if err == nil {
 		err = result.Get(&out)
@@ -169,7 +167,7 @@ func TestBatchOfLongResponses(t *testing.T) {
 	if p, err := c.collect(1, count); err == nil {
 		t.Fatalf("one look is enough for a loss: %+v", p)
 	}
-	result, err := c.untilWritten(t, NewIntake(t.Context(), c.options).BatchCollect, c.all(count))
+	result, err := untilWritten(t, NewIntake(t.Context(), c.options).BatchCollect, c.lines(1, count))
 	p := result.Progress
 	if err != nil || p.Completed != count-1 || p.Failed != 1 {
 		t.Fatalf("%+v, %v", p, err)
@@ -210,6 +208,22 @@ func TestNothingToRetry(t *testing.T) {
 	}
 }
 
+// TestBatchWhoseOutcomesAreLost: where even that a run has ended is sealed with a key that is gone, its line is lost, and the batch goes on.
+func TestBatchWhoseOutcomesAreLost(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t, 2, "", func(o *Options) { encryptPayloads(t, o) })
+	o := c.options
+	o.Sealer = must(secret.ParseKeyset(must(secret.GenerateKeyset())))
+	encryptPayloads(t, &o)
+	result, err := untilWritten(t, NewIntake(t.Context(), o).BatchCollect, c.lines(1, 2))
+	if err != nil || result.Progress.Failed != 2 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if got := c.in(t, c.batch.ErrorFile); len(got) != 2 || got[1].CustomID != "r2" || got[1].Response.StatusCode != http.StatusBadGateway {
+		t.Errorf("the error file has %+v", got)
+	}
+}
+
 // TestBatchWhoseInputIsLate: what a network file system does not show yet, and what another machine has sealed with a key that this one is
 // yet to read, is not lost.
 func TestBatchWhoseInputIsLate(t *testing.T) {
@@ -222,7 +236,7 @@ func TestBatchWhoseInputIsLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	o, attempts := c.options, 0
-	result, err := c.untilWritten(t, func(ctx context.Context, in workflows.BatchCollectInput) (workflows.BatchCollectResult, error) {
+	result, err := untilWritten(t, func(ctx context.Context, in workflows.BatchCollectInput) (workflows.BatchCollectResult, error) {
 		o.Files = file.New(c.options.Files.Options) // another process, which has read nothing before
 		if attempts++; attempts == 3 {
 			o.Files.Sealer = must(secret.ParseKeyset(must(secret.GenerateKeyset())))
@@ -231,7 +245,7 @@ func TestBatchWhoseInputIsLate(t *testing.T) {
 			}
 		}
 		return NewIntake(t.Context(), o).BatchCollect(ctx, in)
-	}, c.all(1))
+	}, c.lines(1, 1))
 	if err != nil || attempts != 4 || result.Progress.Completed != 1 {
 		t.Errorf("after %d attempts: %+v, %v", attempts, result, err)
 	}
@@ -248,7 +262,7 @@ func TestBatchWhoseInputIsLost(t *testing.T) {
 	// Another process, which has not read it before.
 	o := c.options
 	o.Files = file.New(c.options.Files.Options)
-	_, err := c.untilWritten(t, NewIntake(t.Context(), o).BatchCollect, c.all(1))
+	_, err := untilWritten(t, NewIntake(t.Context(), o).BatchCollect, c.lines(1, 1))
 	if app := (*temporal.ApplicationError)(nil); !errors.As(err, &app) || !app.NonRetryable() || app.Type() != workflows.ErrTypeBatchFiles ||
 		app.Message() != "the content of its files can no longer be read" { // it is shown: nothing of where and how it is kept
 		t.Errorf("it ends with %v", err)

@@ -59,7 +59,8 @@ func (s *Starter) createConversationItems(w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
-	// They are in the conversation: a refusal for want of memory would have clients add them again. The body, which is held, is as large.
+	// They are in the conversation: a refusal for want of memory would have clients add them again. To read them takes what they have, as
+	// the body does, which is held, and a segment.
 	items, err := s.items(r.Context(), state.ConversationID, state.Transcript, state.Transcript.Len()-added.Len(), nil)
 	if err != nil {
 		return err

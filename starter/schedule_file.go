@@ -62,6 +62,7 @@ func (s *Starter) settleFiles(ctx context.Context, who identity.Principal, id st
 			return
 		}
 	}
+	s.Logger.WarnContext(ctx, "the file of a schedule may expire too early, or too late: it is being changed by others", "schedule", id)
 }
 
 // maxSettling bounds how often the file of a schedule is looked at again: one change at the same time may let go of the file of another.

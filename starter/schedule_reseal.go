@@ -41,9 +41,10 @@ func ResealSchedules(ctx context.Context, c client.Client, namespace string, sea
 		switch {
 		case errors.Is(unsealed, secret.ErrOpen):
 			done.Lost = append(done.Lost, one.ID)
+		case temporalAway(unsealed), ctx.Err() != nil:
+			err = fmt.Errorf("%s: %w", one.ID, unsealed) // and the others would wait as long as this one has
 		case unsealed != nil:
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", one.ID, unsealed))
-			err = ctx.Err()
 		case sealed:
 			done.Sealed++
 		}

@@ -108,10 +108,9 @@ func (c *Client) lookUp(ctx context.Context, key sessionKey, server Server) (*se
 			server: server,
 			opened: make(chan struct{}),
 			guard: &guard{
-				serverRequests: newServerRequests(),
-				base:           c.transport, origin: egress.OriginOf(u), header: server.Header.Clone(),
-				userAgent: "perdure/" + c.opts.Version,
-				sse:       server.Transport == SSE, maxEvent: c.maxEvent(),
+				base: c.transport, origin: egress.OriginOf(u), header: server.Header.Clone(),
+				userAgent: "perdure/" + c.opts.Version, serverRequests: newServerRequests(),
+				sse: server.Transport == SSE, maxEvent: c.maxEvent(),
 			},
 		}
 		c.makeRoomLocked()

@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -182,6 +183,10 @@ func Values(ctx context.Context, store *blob.Store, t Transcript, from int) ([]b
 	if from >= t.Folded {
 		return t.Tail[from-t.Folded:], nil
 	}
+	if from > 0 {
+		folded, err := latest(ctx, store, t, t.Folded-from)
+		return slices.Concat(folded, t.Tail), err
+	}
 	segments, _, err := readSegments(ctx, store, t)
 	if err != nil {
 		return nil, err
@@ -190,7 +195,30 @@ func Values(ctx context.Context, store *blob.Store, t Transcript, from int) ([]b
 	for _, s := range segments {
 		values = append(values, s.Items...)
 	}
-	return append(values, t.Tail...)[from:], nil
+	return append(values, t.Tail...), nil
+}
+
+// latest returns the last n items that are in segments. It reads no more of these than it needs.
+func latest(ctx context.Context, store *blob.Store, t Transcript, n int) ([]blob.Value, error) {
+	head, err := readSegment(ctx, store, t.Head)
+	if err != nil {
+		return nil, err
+	}
+	values := head.Items
+	for _, ref := range slices.Backward(head.Before) {
+		if len(values) >= n {
+			break
+		}
+		s, err := readSegment(ctx, store, ref)
+		if err != nil {
+			return nil, err
+		}
+		values = slices.Concat(s.Items, values)
+	}
+	if len(values) < n {
+		return nil, fmt.Errorf("transcript: segments hold %d items, %d were expected at least", len(values), n)
+	}
+	return values[len(values)-n:], nil
 }
 
 // readSegments returns the segments of a transcript that has some, oldest first, and their names.

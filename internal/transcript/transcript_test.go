@@ -398,6 +398,10 @@ func TestDamagedTranscripts(t *testing.T) {
 	if _, err := transcript.Load(t.Context(), s, tr, 0); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("without its first segment: %v, want ErrNotFound", err)
 	}
+	// The last items are in the last segment, and nothing else is read for them.
+	if got := load(t, s, tr, tr.Folded-1); len(got) != 2 {
+		t.Errorf("%d items, want the last 2", len(got))
+	}
 	if got := load(t, s, tr, tr.Folded); len(got) != 1 {
 		t.Errorf("%d items of the tail, want 1: nothing else is needed for it", len(got))
 	}
