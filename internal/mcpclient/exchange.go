@@ -126,11 +126,12 @@ func (ex *exchange) streamEnded() {
 
 // sending resets what is known, for an exchange with several requests. A
 // handshake that was refused for its credentials ends there: the SDK would go
-// on to another form of it, whose failure would hide the reason.
+// on to another form of it, whose failure would hide the reason. A message
+// whose session broke just before it is sent has failed for that reason.
 func (ex *exchange) sending(body *gate) *Error {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	if ex.err != nil && ex.err.Stage == StageAuth {
+	if ex.err != nil && (ex.err.Stage == StageAuth || ex.err.stale) {
 		return ex.err
 	}
 	ex.body, ex.succeeded, ex.result, ex.err, ex.streaming = body, false, nil, nil, false

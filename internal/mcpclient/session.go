@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -278,7 +279,8 @@ func wantsOtherVersion(err error) bool {
 // sdkError describes an error of the SDK for which the guard saw no reason.
 // The SDK's own text is dropped: it may quote the server.
 func sdkError(err error) *Error {
-	if errors.Is(err, mcp.ErrConnectionClosed) {
+	// io.EOF: the session's stream ended while the SDK was about to send.
+	if errors.Is(err, mcp.ErrConnectionClosed) || errors.Is(err, io.EOF) {
 		e := failure(StageConnect, "its session was closed")
 		e.stale, e.Temporary = true, true
 		return e

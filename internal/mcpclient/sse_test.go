@@ -145,6 +145,8 @@ func TestSSEReopens(t *testing.T) {
 	if _, err := c.ListTools(t.Context(), "run", atSSE(s.URL())); err != nil {
 		t.Fatal(err)
 	}
+	// A call that is sent before the end is seen may have been made, and is not sent again.
+	<-mcpclient.StreamEnded(c)
 	for range 3 {
 		result, err := c.CallTool(t.Context(), "run", atSSE(s.URL()), callT)
 		if err != nil || result.Output != "ok" {
