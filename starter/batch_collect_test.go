@@ -284,6 +284,9 @@ func TestBatchOfOneWhoLeft(t *testing.T) {
 	a.want(t, http.StatusOK)
 	id := decoded[shownBatch](t, a).ID
 	<-asked
+	if !must(s.store(t).Batch(t.Context(), organization, id)).MembersOnly {
+		t.Error("it is not stored as one of a member")
+	}
 	if err := s.store(t).RemoveMember(t.Context(), identity.Operator(organization), "alice"); err != nil {
 		t.Fatal(err)
 	}
@@ -298,4 +301,27 @@ func TestBatchOfOneWhoLeft(t *testing.T) {
 	}
 	failed := s.get(t, bobsKey, filesPath+"/"+*b.ErrorFileID+"/content")
 	failed.want(t, http.StatusOK, `"status_code":403`, "not a member")
+}
+
+// TestBatchThatBeginsAfterItsMakerLeft: so are those of a batch that its starter has stored and could not begin before the maker was removed.
+func TestBatchThatBeginsAfterItsMakerLeft(t *testing.T) {
+	t.Parallel()
+	organization := "acme-" + uuid.NewString()
+	s := newSchedulerOf(t, organization, modeltest.New(), withDatabase(t, organization))
+	b := batch.Batch{
+		ID: batch.NewID("", "", ""), User: "alice", Key: "laptop", Endpoint: batch.Endpoint, InputFile: s.upload(t, batchLines(3)),
+		OutputFile: file.NewID(), ErrorFile: file.NewID(), Window: 24 * time.Hour, OutputAge: time.Hour, Concurrency: 4, Status: batch.Validating,
+		MembersOnly: true,
+	}
+	b.Times.Created = time.Now().Add(-healAfter)
+	by := identity.Operator(organization)
+	if err := errors.Join(s.store(t).AddBatch(t.Context(), by, b, 100), s.store(t).RemoveMember(t.Context(), by, "alice")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the batch has ended", func() bool {
+		return decoded[shownBatch](t, s.get(t, bobsKey, "/v1/batches/"+b.ID)).Status.Ended()
+	})
+	if b := must(s.store(t).Batch(t.Context(), organization, b.ID)); b.Status != batch.Completed || b.Completed != 0 || b.Failed != 3 {
+		t.Errorf("it ends as %+v", b)
+	}
 }

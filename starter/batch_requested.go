@@ -42,16 +42,14 @@ func (k *Intake) takeBatch(ctx context.Context, in workflows.BatchAcceptInput) (
 		return out, err
 	}
 	b := given.batch(who, "")
-	b.ID, b.Started, b.Fingerprint = in.BatchID, true, fingerprint(in.BatchID, r.Body)
+	b.ID, b.Started, b.Fingerprint, b.MembersOnly = in.BatchID, true, fingerprint(in.BatchID, r.Body), r.MembersOnly
 	if b, err = k.keepBatch(ctx, who, b); err != nil {
 		return out, err
 	}
 	if err := k.beginFiles(ctx, &b); err != nil {
 		return out, err
 	}
-	out = k.batchInput(who, &b)
-	out.MembersOnly = r.MembersOnly
-	return out, nil
+	return k.batchInput(who, &b), nil
 }
 
 // keepBatch stores a batch, unless an attempt before has.

@@ -68,7 +68,11 @@ func (s *Starter) answerBatch(w http.ResponseWriter, r *http.Request, b *batch.B
 // with its key, or looks at the batch, begins what a starter that died in between has left.
 func (s *Starter) beginBatch(w http.ResponseWriter, r *http.Request, who identity.Principal, b batch.Batch) (batch.Batch, error) {
 	ctx := r.Context()
-	err := s.Store.AddBatch(ctx, actor(r, who), b, s.Limits.Batch.UnderWay)
+	var err error
+	if b.MembersOnly, err = s.isMember(ctx, who); err != nil {
+		return b, err
+	}
+	err = s.Store.AddBatch(ctx, actor(r, who), b, s.Limits.Batch.UnderWay)
 	switch {
 	case errors.Is(err, store.ErrConflict):
 		return s.repeatedBatch(r, who, b, err)
@@ -119,10 +123,6 @@ func (s *Starter) startBatch(ctx context.Context, who identity.Principal, b *bat
 		return err
 	}
 	in := s.batchInput(who, b)
-	var err error
-	if in.MembersOnly, err = s.isMember(ctx, identity.Principal{Organization: b.Organization, User: b.User}); err != nil {
-		return err
-	}
 	options := client.StartWorkflowOptions{
 		ID:                    b.ID,
 		TaskQueue:             s.TaskQueue,
@@ -139,7 +139,7 @@ func (s *Starter) startBatch(ctx context.Context, who identity.Principal, b *bat
 			workflows.Created.ValueSet(b.Times.Created),
 		),
 	}
-	err = s.starting(ctx, who, func(ctx context.Context) error {
+	err := s.starting(ctx, who, func(ctx context.Context) error {
 		_, err := s.Temporal.ExecuteWorkflow(ctx, options, workflows.BatchName, in)
 		return err
 	})
@@ -159,7 +159,7 @@ func (k *Intake) batchInput(who identity.Principal, b *batch.Batch) workflows.Ba
 	limits.Places, limits.RunTimeout = k.Limits.Batch.Places, k.Limits.RunTimeout
 	in := workflows.BatchInput{
 		BatchID: b.ID, Organization: b.Organization, User: b.User, Key: b.Key, Concurrency: b.Concurrency,
-		Created: b.Times.Created, Deadline: b.Expires(), Limits: limits,
+		MembersOnly: b.MembersOnly, Created: b.Times.Created, Deadline: b.Expires(), Limits: limits,
 	}
 	if who.User == b.User && who.Role == identity.Admin {
 		in.Role = string(identity.Admin)

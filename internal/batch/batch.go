@@ -53,6 +53,9 @@ type Batch struct {
 	Window     time.Duration // in which it is to be done, counted from Created
 	// OutputAge is how long the files are kept after that.
 	OutputAge time.Duration
+	// MembersOnly has the lines refused that begin when User is no member of the organization any more. It is decided when the batch is made:
+	// its start may come later, after User has been removed.
+	MembersOnly bool
 	// Concurrency is how many lines may run at the same time, if the organization has room for as many.
 	Concurrency int
 	Metadata    map[string]string

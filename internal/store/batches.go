@@ -28,11 +28,13 @@ func (s *Store) AddBatch(ctx context.Context, by identity.Actor, b batch.Batch, 
 	}
 	return s.write(ctx, "add the batch", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO batches (id, organization, member, key_name, endpoint, input_file, output_file, error_file,
-			time_window, output_age, concurrency, metadata, retry_of, fingerprint, status, paused, started, created, lines_total, lines_done, progress, problems)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, 0, $19, 'null')`,
+			time_window, output_age, concurrency, metadata, retry_of, fingerprint, status, paused, started, created, lines_total, lines_done, progress, problems,
+			members_only)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, 0, $19, 'null', $20)`,
 			b.ID, by.Organization, b.User, b.Key, b.Endpoint, b.InputFile, b.OutputFile, b.ErrorFile, int64(b.Window/time.Second),
 			int64(b.OutputAge/time.Second), b.Concurrency,
-			string(metadata), b.RetryOf, b.Fingerprint, string(b.Status), b.Paused, b.Started, micros(b.Times.Created), string(progress))
+			string(metadata), b.RetryOf, b.Fingerprint, string(b.Status), b.Paused, b.Started, micros(b.Times.Created), string(progress),
+			b.MembersOnly)
 		if err != nil {
 			return err
 		}
@@ -59,7 +61,7 @@ const underWay = `'validating', 'in_progress', 'finalizing', 'cancelling'`
 
 const batchColumns = `id, organization, member, key_name, endpoint, input_file, output_file, error_file, time_window, output_age, concurrency, metadata,
 	retry_of, fingerprint, status, paused, started, created, in_progress, finalizing, completed, failed, expired, cancelling, cancelled,
-	lines_total, progress, problems`
+	lines_total, progress, problems, members_only`
 
 // Batch returns a batch of an organization.
 func (s *Store) Batch(ctx context.Context, organization, id string) (batch.Batch, error) {
@@ -122,7 +124,8 @@ func scanBatch(from row) (batch.Batch, error) {
 	err := from.Scan(&b.ID, &b.Organization, &b.User, &b.Key, &b.Endpoint, &b.InputFile, &b.OutputFile, &b.ErrorFile, &window, &age,
 		&b.Concurrency,
 		&metadata, &b.RetryOf, &b.Fingerprint, &status, &b.Paused, &b.Started, &created,
-		&times[0], &times[1], &times[2], &times[3], &times[4], &times[5], &times[6], &total, &progress, &problems)
+		&times[0], &times[1], &times[2], &times[3], &times[4], &times[5], &times[6], &total, &progress, &problems,
+		&b.MembersOnly)
 	if err != nil {
 		return batch.Batch{}, err
 	}

@@ -19,6 +19,7 @@ func batchOf(organization string, n int) batch.Batch {
 		ID: fmt.Sprintf("batch_%s%d", organization, n), Organization: organization, User: "ann", Key: "laptop", Endpoint: batch.Endpoint,
 		InputFile: "file-in", OutputFile: fmt.Sprintf("file-%s%d-out", organization, n), ErrorFile: fmt.Sprintf("file-%s%d-err", organization, n), Window: 24 * time.Hour, OutputAge: time.Hour, Concurrency: 8,
 		Metadata: map[string]string{"of": "ann"}, RetryOf: "batch_0", Fingerprint: "f", Status: batch.Validating,
+		MembersOnly: n%2 == 1,
 	}
 	b.Times.Created = time.UnixMicro(int64(1_000_000 + n)).UTC()
 	return b

@@ -14,7 +14,7 @@ import (
 	"perdure/internal/store"
 )
 
-const migrations = 6
+const migrations = 7
 
 func TestMigrate(t *testing.T) {
 	t.Parallel()
