@@ -129,6 +129,23 @@ func TestReplayOfBatches(t *testing.T) {
 	}
 }
 
+// TestReplayOfRequestedBatches replays batches that began with a request, and shows that it would find a change of how they begin.
+func TestReplayOfRequestedBatches(t *testing.T) {
+	t.Parallel()
+	for _, file := range recorded(t, "requested_batches", 2) {
+		if err := replayBatch(Batch, file); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		err := replayBatch(func(ctx workflow.Context, in BatchInput) (BatchResult, error) {
+			in.Request = nil
+			return Batch(ctx, in)
+		}, file)
+		if err == nil {
+			t.Errorf("%s: a change was not found", file)
+		}
+	}
+}
+
 func replayBatch(run func(workflow.Context, BatchInput) (BatchResult, error), file string) error {
 	r := worker.NewWorkflowReplayer()
 	r.RegisterWorkflowWithOptions(run, workflow.RegisterOptions{Name: BatchName})

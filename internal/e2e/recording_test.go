@@ -234,6 +234,28 @@ func TestRecordRequested(t *testing.T) {
 	}
 }
 
+// TestRecordRequestedBatches records batches that a program has started with a request, one of them refused.
+func TestRecordRequestedBatches(t *testing.T) {
+	if !*record {
+		t.Skip("pass -record to record histories anew")
+	}
+	b := newBatchStack(t, "")
+	in := b.upload(t, "one", "two", "fail")
+	for file, window := range map[string]string{"answered": "24h", "refused": "1m"} {
+		id := contract.NewBatchID()
+		run, err := b.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: b.queue}, contract.BatchName,
+			contract.BatchInput{Request: contract.BatchRequest{
+				Organization: organization, User: user, Key: "laptop",
+				Body: contract.JSON(fmt.Sprintf(`{"input_file_id":%q,"endpoint":"/v1/responses","completion_window":%q}`, in, window)),
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = run.Get(t.Context(), nil) // one is meant to fail
+		b.recordHistory(t, id, "../../workflows/testdata/requested_batches/"+file+".json", append(lineIDs(id, 3), id)...)
+	}
+}
+
 // recordHistory writes the history of a workflow as it is now.
 func (s *stack) recordHistory(t *testing.T, id, file string, derived ...string) {
 	t.Helper()
