@@ -348,9 +348,8 @@ func TestStreamReusesConnections(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/event-stream")
-		// In chunks, the last of which comes together with the answer: it is not waited for long.
-		w.Header().Set("Transfer-Encoding", "chunked")
 		_, _ = io.WriteString(w, "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
+		_ = http.NewResponseController(w).Flush() // the end comes by itself
 	}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -362,6 +361,7 @@ func TestStreamReusesConnections(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	client, turn := connect(t, server.URL)
+	model.SetDrainTime(client, time.Minute)
 	for range 5 {
 		if _, err := client.Stream(t.Context(), turn, nil); err != nil {
 			t.Fatal(err)
