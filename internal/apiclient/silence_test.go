@@ -17,7 +17,7 @@ import (
 	"perdure/internal/secret"
 )
 
-// silence is how long the servers of these tests may say nothing.
+// silence is how long the servers of these tests may say nothing, where what they say is asked for as often as it takes.
 const silence = 300 * time.Millisecond
 
 // linked is a client of a double, over a link that can swallow what passes, and is mended before anything is sent again.
@@ -27,7 +27,7 @@ type linked struct {
 	pauses []error
 }
 
-func newLinked(t *testing.T, double http.HandlerFunc) *linked {
+func newLinked(t *testing.T, silence time.Duration, double http.HandlerFunc) *linked {
 	t.Helper()
 	server := httptest.NewServer(double)
 	t.Cleanup(server.Close)
@@ -41,7 +41,7 @@ func newLinked(t *testing.T, double http.HandlerFunc) *linked {
 	}
 	t.Cleanup(l.Close)
 	l.client, err = apiclient.New(apiclient.Options{
-		URL: "http://" + l.Address(), Patience: 2 * time.Second, Silence: silence,
+		URL: "http://" + l.Address(), Patience: 10 * time.Second, Silence: silence,
 		Waiting: func(reason error, _ time.Duration) {
 			l.pauses = append(l.pauses, reason)
 			if err := l.Restore(); err != nil {
@@ -59,7 +59,8 @@ func newLinked(t *testing.T, double http.HandlerFunc) *linked {
 // TestLostWithoutASign: a connection over which nothing comes any more is given up, and what may be repeated is.
 func TestLostWithoutASign(t *testing.T) {
 	t.Parallel()
-	l := newLinked(t, ok)
+	const silence = 2 * time.Second // in which each answer must come that does
+	l := newLinked(t, silence, ok)
 	get := apiclient.Request{Method: "GET", Path: "/v1/x"}
 	if _, err := l.client.Do(t.Context(), get); err != nil {
 		t.Fatal(err)
@@ -68,14 +69,14 @@ func TestLostWithoutASign(t *testing.T) {
 	if _, err := l.client.Do(t.Context(), get); err != nil {
 		t.Fatal(err)
 	}
-	if len(l.pauses) != 1 || !strings.Contains(l.pauses[0].Error(), "lost the connection to http://"+l.Address()+": it said nothing for 300ms") {
+	if len(l.pauses) != 1 || !strings.Contains(l.pauses[0].Error(), "lost the connection to http://"+l.Address()+": it said nothing for 2s") {
 		t.Errorf("pauses: %v", l.pauses)
 	}
 	// What may not be repeated has longer, and then ends with an error.
 	l.Hang()
 	began := time.Now()
 	_, err := l.client.Do(t.Context(), apiclient.Request{Method: "POST", Path: "/v1/x"})
-	if err == nil || !strings.Contains(err.Error(), "it said nothing for 1.5s") || len(l.pauses) != 1 || time.Since(began) < 5*silence {
+	if err == nil || !strings.Contains(err.Error(), "it said nothing for 10s") || len(l.pauses) != 1 || time.Since(began) < 5*silence {
 		t.Errorf("error %v after %v, pauses %v", err, time.Since(began), l.pauses)
 	}
 }
@@ -142,7 +143,7 @@ func TestPatience(t *testing.T) {
 	t.Run("a run", func(t *testing.T) {
 		t.Parallel()
 		var asked atomic.Int32
-		l := newLinked(t, func(w http.ResponseWriter, _ *http.Request) {
+		l := newLinked(t, silence, func(w http.ResponseWriter, _ *http.Request) {
 			asked.Add(1)
 			events(w, 0, 1, true)
 		})
@@ -155,7 +156,7 @@ func TestPatience(t *testing.T) {
 	})
 	t.Run("a slow upload", func(t *testing.T) {
 		t.Parallel()
-		l := newLinked(t, func(w http.ResponseWriter, r *http.Request) {
+		l := newLinked(t, silence, func(w http.ResponseWriter, r *http.Request) {
 			if _, err := io.Copy(io.Discard, r.Body); err != nil {
 				t.Error(err)
 			}

@@ -117,22 +117,59 @@ func (d *directory) put(ctx context.Context, name string, data []byte) error {
 		}
 		// It was removed since: then it is written.
 	}
-	tmp, err := os.CreateTemp(filepath.Join(d.root, tmpDir), "*")
-	if err != nil {
+	u := &unnamed{dir: filepath.Join(d.root, tmpDir), data: data}
+	if err := u.write(); err != nil {
 		return away(err)
 	}
-	_, err = tmp.Write(data)
+	return errors.Join(d.keep(path, func() error { return u.name(path) }), u.discard())
+}
+
+// unnamed is a file that is being written.
+type unnamed struct {
+	dir  string
+	data []byte
+	path string // empty once the file has its name
+}
+
+// write has the content on disk.
+func (u *unnamed) write() error {
+	tmp, err := os.CreateTemp(u.dir, "*")
+	if err != nil {
+		return err
+	}
+	u.path = tmp.Name()
+	_, err = tmp.Write(u.data)
 	if err == nil {
 		err = tmp.Sync()
 	}
-	err = errors.Join(err, tmp.Close())
-	if err == nil {
-		err = d.keep(path, func() error { return os.Rename(tmp.Name(), path) })
-	}
-	if err != nil {
-		return errors.Join(away(err), os.Remove(tmp.Name()))
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return errors.Join(err, u.discard())
 	}
 	return nil
+}
+
+// name gives the file its name. To do that again writes it anew: it was removed together with its directory.
+func (u *unnamed) name(path string) error {
+	if u.path == "" {
+		if err := u.write(); err != nil {
+			return err
+		}
+	}
+	err := os.Rename(u.path, path)
+	if err == nil {
+		u.path = ""
+	}
+	return err
+}
+
+// discard removes the file if it has no name.
+func (u *unnamed) discard() error {
+	if u.path == "" {
+		return nil
+	}
+	err := os.Remove(u.path)
+	u.path = ""
+	return err
 }
 
 // attempts is how often an entry is made whose directory a sweep removes at the same time.

@@ -166,7 +166,7 @@ func TestTwoProcessesRefreshOnce(t *testing.T) {
 func TestStaleTokenIsRenewedBeforeItsUse(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	p := protect(t, oauthtest.Options{Rotate: true, TTL: time.Second}, oauthtest.ResourceOptions{})
+	p := protect(t, oauthtest.Options{Rotate: true, TTL: 5 * time.Second}, oauthtest.ResourceOptions{})
 	v := w.create(t, ann, oauthDraft(connector.Individual, p.URL(), ""))
 	w.authorize(t, ann, v.ID)
 	use, err := w.Open(t.Context(), "label", ann.Principal, v.ID)

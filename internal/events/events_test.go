@@ -63,6 +63,26 @@ func expect(t *testing.T, r *events.Reader, from, to int) {
 	}
 }
 
+// patiently makes a request of a server that may be too busy to answer in time.
+func patiently(t *testing.T, request func(context.Context) error) {
+	t.Helper()
+	ctx := bounded(t)
+	for {
+		err := request(ctx)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, events.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func end(t *testing.T, l *events.Log, id string) {
+	t.Helper()
+	patiently(t, func(ctx context.Context) error { return l.End(ctx, id) })
+}
+
 func publish(s *events.Step, from, to int) {
 	for at := from; at < to; at++ {
 		s.Publish(delta(at, "text"))
@@ -78,9 +98,7 @@ func TestOrder(t *testing.T) {
 	s := l.Step("resp_1", "turn-1-1")
 	publish(s, 0, n)
 	s.Flush(t.Context())
-	if err := l.End(t.Context(), "resp_1"); err != nil {
-		t.Fatal(err)
-	}
+	end(t, l, "resp_1")
 	l.Step("resp_1", "turn-9-1").Publish(delta(n, "too late"))
 	for name, r := range map[string]*events.Reader{"early": early, "late": read(t, l, "resp_1")} {
 		expect(t, r, 0, n)
@@ -133,9 +151,7 @@ func TestStoredOnce(t *testing.T) {
 		s.Flush(t.Context())
 	}
 	for range 2 {
-		if err := l.End(t.Context(), "resp_1"); err != nil {
-			t.Fatal(err)
-		}
+		end(t, l, "resp_1")
 	}
 	l.Step("resp_2", "turn-1-1").Publish(delta(7, "of another response"))
 	r := read(t, l, "resp_1")
@@ -243,9 +259,7 @@ func TestDelete(t *testing.T) {
 		publish(s, 0, 10)
 		s.Flush(t.Context())
 	}
-	if err := l.Delete(t.Context(), "resp_1"); err != nil {
-		t.Fatal(err)
-	}
+	patiently(t, func(ctx context.Context) error { return l.Delete(ctx, "resp_1") })
 	s := l.Step("resp_1", "turn-2-1")
 	publish(s, 10, 11)
 	expect(t, read(t, l, "resp_1"), 10, 11)

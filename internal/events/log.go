@@ -67,7 +67,8 @@ const (
 	pingEvery       = 10 * time.Second
 	// writeTimeout is how long a server that has stopped reading may hold up a write.
 	writeTimeout = 2 * time.Second
-	// startWait is how long Connect waits for a server that answers, so that the first events are not lost.
+	// startWait is how long Connect waits for the stream of a server that answers, so that the first events are not lost. One in this
+	// process has [serverStart]: without its stream, Connect fails.
 	startWait = 2 * time.Second
 	// closeWait is how long Close waits for what was published.
 	closeWait = time.Second
@@ -91,7 +92,11 @@ func Connect(ctx context.Context, o Options) (*Log, error) {
 		o.Logger.WarnContext(ctx, "event log is away: events are dropped until it is back", "error", l.conn.LastError())
 		return l, nil
 	}
-	if err := l.await(ctx, startWait); err != nil && l.server != nil {
+	if l.server == nil {
+		_ = l.await(ctx, startWait)
+		return l, nil
+	}
+	if err := l.await(ctx, serverStart); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil

@@ -67,9 +67,7 @@ func tell(t *testing.T, l *events.Log, id string) {
 		at += len(said)
 	}
 	s.Flush(bounded(t))
-	if err := l.End(t.Context(), id); err != nil {
-		t.Fatal(err)
-	}
+	end(t, l, id)
 }
 
 // heard reads the events of a response to its end.

@@ -28,16 +28,20 @@ func bodyThatStalls(t *testing.T) {
 		if _, err := c.ListTools(t.Context(), "run", at(h.URL())); err != nil { // opens the session, however long that takes
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
 		h.On("tools/list", stalls(contentType, begin))
-		_, err := c.ListTools(ctx, "run", at(h.URL()))
-		wantError(t, err, mcpclient.Error{Stage: mcpclient.StageTimeout, Temporary: true})
-		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
 		h.On("tools/call", stalls(contentType, begin))
-		_, err = c.CallTool(ctx, "run", at(h.URL()), callT)
-		wantError(t, err, mcpclient.Error{Stage: mcpclient.StageTimeout, Temporary: true})
+		// In this time both must be sent.
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		listed := make(chan error, 1)
+		go func() {
+			_, err := c.ListTools(ctx, "run", at(h.URL()))
+			listed <- err
+		}()
+		_, err := c.CallTool(ctx, "run", at(h.URL()), callT)
+		for _, err := range []error{err, <-listed} {
+			wantError(t, err, mcpclient.Error{Stage: mcpclient.StageTimeout, Temporary: true})
+		}
 	}
 }
 
@@ -45,7 +49,7 @@ func bodyThatStalls(t *testing.T) {
 // time for opening a session.
 func discoverHangs(t *testing.T) {
 	checkGoroutines(t)
-	h, c := newHostile(t), newClient(t, mcpclient.Options{ConnectTimeout: time.Second})
+	h, c := newHostile(t), newClient(t, mcpclient.Options{ConnectTimeout: 3 * time.Second})
 	h.On("initialize", mcptest.Status(http.StatusBadRequest))
 	h.On("server/discover", mcptest.Silent())
 	_, err := c.ListTools(t.Context(), "run", at(h.URL()))

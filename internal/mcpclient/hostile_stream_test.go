@@ -73,18 +73,23 @@ func noGetStreamIsOpened(t *testing.T) {
 func blackHole(t *testing.T) {
 	checkGoroutines(t)
 	for _, method := range []string{"initialize", "notifications/initialized", "tools/list"} {
-		h := newHostile(t)
-		c := newClient(t, mcpclient.Options{ConnectTimeout: time.Second, ListTimeout: 2 * time.Second})
+		opts := mcpclient.Options{ConnectTimeout: 3 * time.Second}
+		want := mcpclient.Error{Stage: mcpclient.StageTimeout, Sent: mcpclient.NotSent, Temporary: true}
+		if method == "tools/list" {
+			opts, want.Sent = mcpclient.Options{ListTimeout: 3 * time.Second}, mcpclient.Unknown
+		}
+		h, c := newHostile(t), newClient(t, opts)
+		if method == "tools/list" {
+			if _, err := c.CallTool(t.Context(), "run", at(h.URL()), callT); err != nil { // opens the session, however long that takes
+				t.Fatal(err)
+			}
+		}
 		h.On(method, mcptest.Silent())
 		h.On("notifications/cancelled", mcptest.Silent())
 		start := time.Now()
 		_, err := c.ListTools(t.Context(), "run", at(h.URL()))
-		want := mcpclient.Error{Stage: mcpclient.StageTimeout, Temporary: true}
-		if method != "tools/list" {
-			want.Sent = mcpclient.NotSent
-		}
 		wantError(t, err, want)
-		if took := time.Since(start); took > 5*time.Second { // the SDK alone would take 7
+		if took := time.Since(start); took > 7*time.Second { // the SDK alone would take 8
 			t.Errorf("%s: returned after %v", method, took)
 		}
 	}
@@ -92,7 +97,10 @@ func blackHole(t *testing.T) {
 
 func callTimeout(t *testing.T) {
 	checkGoroutines(t)
-	h, c := newHostile(t), newClient(t, mcpclient.Options{CallTimeout: 2 * time.Second})
+	h, c := newHostile(t), newClient(t, mcpclient.Options{CallTimeout: 3 * time.Second})
+	if _, err := c.ListTools(t.Context(), "run", at(h.URL())); err != nil { // opens the session, however long that takes
+		t.Fatal(err)
+	}
 	h.On("tools/call", mcptest.Silent())
 	_, err := c.CallTool(t.Context(), "run", at(h.URL()), callT)
 	wantError(t, err, mcpclient.Error{Stage: mcpclient.StageTimeout, Temporary: true})

@@ -49,13 +49,11 @@ func TestProbeWrongTransport(t *testing.T) {
 	}
 }
 
+// unresolvable is a name with a label that is too long for the DNS: no server is asked for it.
+var unresolvable = strings.Repeat("x", 64) + ".invalid"
+
 func TestProbeFailures(t *testing.T) {
 	t.Parallel()
-	gone := mcptest.NewHostile()
-	goneURL := gone.URL()
-	if err := gone.Close(); err != nil {
-		t.Fatal(err)
-	}
 	access := http.Header{"Cf-Access-Client-Id": {"id"}, "Cf-Access-Client-Secret": {"wrong"}}
 	login := mcptest.Status(302, "Location", "https://team.cloudflareaccess.com/cdn-cgi/access/login/x?"+canary)
 	page := mcptest.Body(200, "text/html", "<html>"+canary)
@@ -70,8 +68,8 @@ func TestProbeFailures(t *testing.T) {
 	}{
 		{name: "http", url: "http://mcp.example.com/mcp", stage: mcpclient.StagePolicy, message: "https", remedy: "https"},
 		{name: "private", url: "https://10.0.0.1/mcp", stage: mcpclient.StagePolicy, message: "not public", remedy: "public"},
-		{name: "unreachable", url: goneURL, stage: mcpclient.StageConnect, remedy: "is running"},
-		{name: "no such host", url: "https://mcp.invalid/mcp", stage: mcpclient.StageDNS, remedy: "host name"},
+		{name: "unreachable", url: "http://127.0.0.1:1/mcp", stage: mcpclient.StageConnect, remedy: "is running"},
+		{name: "no such host", url: "https://" + unresolvable + "/mcp", stage: mcpclient.StageDNS, remedy: "host name"},
 		{name: "not MCP", answer: page, stage: mcpclient.StageProtocol, remedy: "MCP endpoint"},
 		{name: "not there", answer: mcptest.Status(404), stage: mcpclient.StageStatus, message: "404", remedy: "/mcp"},
 		{name: "busy", answer: mcptest.Status(503), stage: mcpclient.StageStatus, message: "503", remedy: "later"},
@@ -85,7 +83,7 @@ func TestProbeFailures(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			h, c := newHostile(t), newClient(t, mcpclient.Options{ConnectTimeout: 5 * time.Second})
+			h, c := newHostile(t), newClient(t, mcpclient.Options{ConnectTimeout: 15 * time.Second})
 			server := at(test.url)
 			if test.answer != nil {
 				server.URL = h.URL()
@@ -112,7 +110,7 @@ func TestProbeFailures(t *testing.T) {
 // A stream that says nothing does not hold a probe for ever, and may be no stream of SSE at all.
 func TestProbeSilentStream(t *testing.T) {
 	t.Parallel()
-	h, c := newHostile(t), newClient(t, mcpclient.Options{ConnectTimeout: 300 * time.Millisecond})
+	h, c := newHostile(t), newClient(t, mcpclient.Options{ConnectTimeout: 3 * time.Second})
 	h.On(mcptest.OnGet, mcptest.EventsHeldOpen())
 	_, err := c.Probe(t.Context(), atSSE(h.URL()))
 	e := wantError(t, err, mcpclient.Error{Stage: mcpclient.StageTransport})

@@ -78,7 +78,7 @@ func TestStreamIsNotResumed(t *testing.T) {
 			t.Parallel()
 			timeout := time.Minute
 			if test.name == "a long wait" {
-				timeout = 200 * time.Millisecond
+				timeout = 3 * time.Second // in which the call must be sent
 			}
 			h, c := newHostile(t), newClient(t, mcpclient.Options{MaxCallBytes: 64 << 10, CallTimeout: timeout})
 			if _, err := c.ListTools(t.Context(), "run", at(h.URL())); err != nil {

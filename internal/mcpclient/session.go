@@ -218,8 +218,9 @@ func (c *Client) connect(ctx context.Context, s *session) {
 	if err == nil {
 		c.opts.Logger.DebugContext(ctx, "mcp session opened", "server", s.server)
 	}
-	close(s.opened)
+	// Whoever waits has a use of their own, and is not to find ours.
 	c.release(s, err != nil)
+	close(s.opened)
 }
 
 // handshake opens an MCP session, with the version given or with the newest

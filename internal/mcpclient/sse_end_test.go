@@ -44,7 +44,8 @@ func TestStreamEndsBeforeTheMessageIsSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.exchange(req, ex, message{id: id, method: methodCall}, []byte("{}")); err == nil {
+	if resp, err := g.exchange(req, ex, message{id: id, method: methodCall}, []byte("{}")); err == nil {
+		resp.Body.Close()
 		t.Error("there is an answer")
 	}
 	if _, e := ex.outcome(t.Context(), nil); e == nil || !e.stale || e.Sent != NotSent || e.Stage != StageConnect {

@@ -1,6 +1,7 @@
 package mcpclient_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -82,7 +83,7 @@ func TestSSEKeepsBytes(t *testing.T) {
 
 func TestSSEHostileCalls(t *testing.T) {
 	t.Parallel()
-	opts := mcpclient.Options{MaxCallBytes: 64 << 10, MaxListBytes: 64 << 10, CallTimeout: 2 * time.Second}
+	opts := mcpclient.Options{MaxCallBytes: 64 << 10, MaxListBytes: 64 << 10}
 	huge := mcptest.ResultEvent(`{"content":[{"type":"text","text":"` + strings.Repeat("x", 80<<10) + `"}]}`)
 	status := func(code int) mcptest.Reply { return func(func(string), mcptest.Message) int { return code } }
 	tests := []struct {
@@ -110,7 +111,13 @@ func TestSSEHostileCalls(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.On("tools/call", test.reply)
-			_, err := c.CallTool(t.Context(), "run", atSSE(s.URL()), callT)
+			ctx := t.Context()
+			if test.want.Stage == mcpclient.StageTimeout {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 3*time.Second)
+				defer cancel()
+			}
+			_, err := c.CallTool(ctx, "run", atSSE(s.URL()), callT)
 			e := wantError(t, err, test.want)
 			if strings.Contains(e.Error(), canary) {
 				t.Errorf("%q repeats the server", e)

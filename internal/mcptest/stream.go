@@ -20,6 +20,7 @@ type Stream struct {
 	replies  map[string]Reply
 	counts   map[string]int
 	problems []error
+	events   chan string // of the newest stream, to which all messages go
 	closed   chan struct{}
 }
 
@@ -50,10 +51,9 @@ func NewStream() *Stream {
 			OnResponse:                  Sends(),
 		},
 	}
-	events := make(chan string)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /sse", func(w http.ResponseWriter, r *http.Request) { s.stream(w, r, events) })
-	mux.HandleFunc("POST /messages", func(w http.ResponseWriter, r *http.Request) { s.message(w, r, events) })
+	mux.HandleFunc("GET /sse", s.stream)
+	mux.HandleFunc("POST /messages", s.message)
 	s.http = httptest.NewServer(mux)
 	return s
 }
@@ -92,8 +92,10 @@ func (s *Stream) Close() error {
 	return errors.Join(s.problems...)
 }
 
-func (s *Stream) stream(w http.ResponseWriter, r *http.Request, events <-chan string) {
+func (s *Stream) stream(w http.ResponseWriter, r *http.Request) {
+	events := make(chan string)
 	s.mu.Lock()
+	s.events = events
 	s.counts[OnGet]++
 	endpoint := s.endpoint
 	s.mu.Unlock()
@@ -116,7 +118,7 @@ func (s *Stream) stream(w http.ResponseWriter, r *http.Request, events <-chan st
 	}
 }
 
-func (s *Stream) message(w http.ResponseWriter, r *http.Request, events chan<- string) {
+func (s *Stream) message(w http.ResponseWriter, r *http.Request) {
 	var m Message
 	body, err := io.ReadAll(r.Body)
 	if err == nil {
@@ -128,7 +130,7 @@ func (s *Stream) message(w http.ResponseWriter, r *http.Request, events chan<- s
 	}
 	s.mu.Lock()
 	s.counts[key]++
-	reply := s.replies[key]
+	reply, events := s.replies[key], s.events
 	if reply == nil || err != nil || r.URL.RawQuery != "session=1" {
 		s.problems = append(s.problems, fmt.Errorf("mcptest: unexpected message %q", key))
 	}

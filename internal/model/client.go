@@ -41,9 +41,10 @@ type Options struct {
 
 // Client makes turns. It is safe for concurrent use and keeps connections to providers open; Close ends the idle ones.
 type Client struct {
-	catalog *Catalog
-	http    *http.Client
-	log     *slog.Logger
+	catalog   *Catalog
+	http      *http.Client
+	log       *slog.Logger
+	drainTime time.Duration
 }
 
 // New returns a client for the catalog's providers. It takes a proxy from the environment, as providers may be reachable only
@@ -56,8 +57,9 @@ func New(opts Options) *Client {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Client{
-		catalog: opts.Catalog,
-		log:     opts.Logger,
+		catalog:   opts.Catalog,
+		log:       opts.Logger,
+		drainTime: drainTime,
 		http: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
@@ -105,7 +107,7 @@ func (c *Client) Stream(ctx context.Context, turn Turn, onDelta func(Delta) erro
 		defer resp.Body.Close()
 		var answer Answer
 		if answer, err = p.read(resp, onDelta); err == nil {
-			drain(resp.Body, cancel)
+			drain(resp.Body, c.drainTime, cancel)
 			return answer, nil
 		}
 	}
@@ -230,8 +232,8 @@ func (p *Provider) broken(err error) *Error {
 }
 
 // drain reads an answer to its end, and cuts off a server that does not end it.
-func drain(body io.Reader, cancel context.CancelCauseFunc) {
-	timer := time.AfterFunc(drainTime, func() { cancel(nil) })
+func drain(body io.Reader, most time.Duration, cancel context.CancelCauseFunc) {
+	timer := time.AfterFunc(most, func() { cancel(nil) })
 	defer timer.Stop()
 	_, _ = io.Copy(io.Discard, io.LimitReader(body, maxErrorBytes))
 }

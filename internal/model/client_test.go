@@ -244,12 +244,6 @@ func TestStreamDate(t *testing.T) {
 
 func TestStreamUnreached(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := "http://" + listener.Addr().String()
-	listener.Close()
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	unknown := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -257,8 +251,9 @@ func TestStreamUnreached(t *testing.T) {
 	unknown.StartTLS()
 	defer unknown.Close()
 	for name, test := range map[string]struct{ url, want string }{
-		"nobody listens":      {dead, "a connection could not be made"},
-		"no such host":        {"http://name.invalid/v1", "its host name could not be resolved"},
+		// The name has a label that is too long for the DNS: no server is asked for it.
+		"nobody listens":      {"http://127.0.0.1:1", "a connection could not be made"},
+		"no such host":        {"http://" + strings.Repeat("x", 64) + ".invalid/v1", "its host name could not be resolved"},
 		"no TLS":              {"https" + strings.TrimPrefix(plain.URL, "http"), "it does not speak TLS"},
 		"unknown certificate": {unknown.URL, "its TLS certificate could not be verified"},
 	} {
@@ -292,6 +287,10 @@ func TestStreamHeaderTimeout(t *testing.T) {
 	var got *model.Error
 	if !errors.As(err, &got) || got.Kind != model.KindTimeout || !got.Temporary {
 		t.Errorf("error %#v, want a temporary timeout", err)
+	}
+	// The request has left. Until the double has it, its reply counts as one that nobody asked for.
+	if _, err := server.WaitRequest(t.Context(), 0); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -350,7 +349,7 @@ func TestStreamReusesConnections(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(w, "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
-		_ = http.NewResponseController(w).Flush()
+		_ = http.NewResponseController(w).Flush() // the end comes by itself
 	}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -362,6 +361,7 @@ func TestStreamReusesConnections(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	client, turn := connect(t, server.URL)
+	model.SetDrainTime(client, time.Minute)
 	for range 5 {
 		if _, err := client.Stream(t.Context(), turn, nil); err != nil {
 			t.Fatal(err)

@@ -43,6 +43,23 @@ func TestSupervise(t *testing.T) {
 	}
 }
 
+// A server that ends as soon as it is ready has started, whether its end is seen before or after its ready line.
+func TestStartOfServerThatEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 20 { // of two cases that are both ready, Go takes one by chance
+		s, err := launch(Options{Binary: "testdata/ready-once.sh", DB: filepath.Join(t.TempDir(), "ran")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.awaitReady(t.Context()); err != nil || s.Address != "127.0.0.1:1" {
+			t.Fatalf("got %q, %v", s.Address, err)
+		}
+	}
+}
+
 func TestReviveGivesUp(t *testing.T) {
 	t.Parallel()
 	log := &strings.Builder{}

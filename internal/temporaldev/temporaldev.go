@@ -68,12 +68,15 @@ type Server struct {
 
 	opts  Options // with Binary and all ports settled
 	cmd   *exec.Cmd
+	ready *firstLine
+	lines *lineWriter // of the log; its last one is read after ended is closed
 	ended chan struct{}
 	err   error // how the process ended; read after ended is closed
 }
 
 // Start runs a server and returns once clients can use it. ctx bounds the start (and a build, see Locate), not
-// the server's life. The error says what the server complained about, such as a port that is taken.
+// the server's life: one that has said that it is ready was started, even if it has ended since. The error says
+// what the server complained about, such as a port that is taken.
 func Start(ctx context.Context, opts Options) (*Server, error) {
 	if opts.Binary == "" {
 		binary, err := Locate(ctx, opts.Progress)
@@ -83,10 +86,19 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		opts.Binary = binary
 	}
 
-	s := &Server{opts: opts, cmd: exec.Command(opts.Binary, opts.args()...), ended: make(chan struct{})}
-	ready := newFirstLine(maxReadyLine)
-	log := &lineWriter{emit: s.log}
-	s.cmd.Stdout, s.cmd.Stderr = ready, log
+	s, err := launch(opts)
+	if err != nil {
+		return nil, err
+	}
+	return s.awaitReady(ctx)
+}
+
+func launch(opts Options) (*Server, error) {
+	s := &Server{
+		opts: opts, cmd: exec.Command(opts.Binary, opts.args()...), ready: newFirstLine(maxReadyLine), ended: make(chan struct{}),
+	}
+	s.lines = &lineWriter{emit: s.log}
+	s.cmd.Stdout, s.cmd.Stderr = s.ready, s.lines
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	// Once it has exited, do not wait for children of its own that hold its output open.
 	s.cmd.WaitDelay = outputDelay
@@ -99,31 +111,28 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	}
 	go func() {
 		err := s.cmd.Wait()
-		log.flush()
+		s.lines.flush()
 		s.err = err
 		close(s.ended)
 	}()
+	return s, nil
+}
 
+func (s *Server) awaitReady(ctx context.Context) (*Server, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v", startTimeout))
 	defer cancel()
 	select {
-	case line := <-ready.line:
-		if err := s.settle(line); err != nil {
-			s.Kill()
-			return nil, s.notOurs(err)
-		}
-		return s, nil
+	case line := <-s.ready.line:
+		return s.started(line)
 	case <-s.ended:
-		// A program that prints its line and ends makes both cases ready, and what it printed says more.
+		// A program that prints its line and ends makes both cases ready. What comes of it must not be chance.
 		select {
-		case line := <-ready.line:
-			if err := s.settle(line); err != nil {
-				return nil, s.notOurs(err)
-			}
+		case line := <-s.ready.line:
+			return s.started(line)
 		default:
 		}
-		if log.last != "" {
-			return nil, errors.New(log.last) // Made for the user: it begins with the program's name.
+		if s.lines.last != "" {
+			return nil, errors.New(s.lines.last) // Made for the user: it begins with the program's name.
 		}
 		return nil, fmt.Errorf("the Temporal server ended before it was ready: %w", s.ending())
 	case <-ctx.Done():
@@ -132,8 +141,12 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	}
 }
 
-func (s *Server) notOurs(err error) error {
-	return fmt.Errorf("%s printed no ready line, is it perdure-temporal? %w", s.opts.Binary, err)
+func (s *Server) started(line []byte) (*Server, error) {
+	if err := s.settle(line); err != nil {
+		s.Kill()
+		return nil, fmt.Errorf("%s printed no ready line, is it perdure-temporal? %w", s.opts.Binary, err)
+	}
+	return s, nil
 }
 
 // Restart runs the server anew, after its end, with the same options and on the same addresses.

@@ -47,10 +47,10 @@ func dial(tb testing.TB, address string) client.Client {
 	return c
 }
 
-// eventually waits until condition returns nil; it fails the test with the last error after half a minute.
+// eventually waits until condition returns nil; it fails the test with the last error after longer than a start may take.
 func eventually(tb testing.TB, condition func() error) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(tb.Context(), startTimeout+30*time.Second)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()

@@ -243,8 +243,6 @@ func TestRedirectToPrivateAddress(t *testing.T) {
 
 func TestFailedConnections(t *testing.T) {
 	t.Parallel()
-	closed := httptest.NewServer(nil)
-	closed.Close()
 	plain := newReceiver(t, httptest.NewServer, status(http.StatusOK))
 	tls := newReceiver(t, httptest.NewTLSServer, status(http.StatusOK))
 	slow := newReceiver(t, httptest.NewServer, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
@@ -261,7 +259,7 @@ func TestFailedConnections(t *testing.T) {
 		url, want string
 		timeout   time.Duration
 	}{
-		"refused":               {url: closed.URL, want: "could not be reached"},
+		"refused":               {url: "http://127.0.0.1:1", want: "could not be reached"},
 		"not TLS":               {url: strings.Replace(plain.URL, "http:", "https:", 1), want: "does not speak TLS"},
 		"untrusted certificate": {url: tls.URL, want: "certificate that is not trusted"},
 		"slow":                  {url: slow.URL, want: "did not answer within 300ms", timeout: 300 * time.Millisecond},
