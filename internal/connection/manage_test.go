@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"image"
 	"image/png"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -71,9 +70,7 @@ func TestFailuresNameStageAndRemedy(t *testing.T) {
 	page.On("initialize", mcptest.Body(200, "text/html", "<html>"))
 	page.On(mcptest.OnGet, mcptest.Body(200, "text/html", "<html>"))
 	p := protect(t, oauthtest.Options{}, oauthtest.ResourceOptions{AccessID: "id", AccessSecret: "secret"})
-	l := must(net.Listen("tcp", "127.0.0.1:0"))
-	nobody := "http://" + l.Addr().String() + "/mcp"
-	l.Close()
+	const nobody = "http://127.0.0.1:1/mcp"
 	tests := []struct {
 		name, address, stage, message string
 		change                        func(*connection.Draft)
