@@ -82,13 +82,13 @@ var allowed = map[string][]string{
 	// Doubles know the wire, not our code, so that they cannot share its mistakes.
 	"internal/mcptest":                     {},
 	"internal/egress/egresstest":           {},
-	"internal/events/eventstest":           {"internal/blob", "internal/events"},
+	"internal/events/eventstest":           {"internal/blob", "internal/events", "internal/linktest"},
 	"internal/linktest":                    {},
 	"internal/logtest":                     {},
 	"internal/modeltest":                   {},
 	"internal/store/postgrestest":          {},
 	"internal/oauthtest":                   {},
-	"internal/temporaldev/temporaldevtest": {"internal/temporaldev"},
+	"internal/temporaldev/temporaldevtest": {"internal/linktest", "internal/temporaldev"},
 
 	// Modules of their own.
 	"devserver":             {},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -23,6 +22,7 @@ import (
 	"perdure/internal/blob"
 	"perdure/internal/egress"
 	"perdure/internal/events/eventstest"
+	"perdure/internal/linktest"
 	"perdure/internal/logtest"
 	"perdure/internal/mcpclient"
 	"perdure/internal/model"
@@ -269,15 +269,17 @@ func TestCancellationReachesAModel(t *testing.T) {
 func TestRunWaitsForItsServer(t *testing.T) {
 	t.Parallel()
 	// An address that accepts connections only once the worker has tried it.
-	l := must(net.Listen("tcp", "127.0.0.1:0"))
-	address := l.Addr().String()
-	l.Close()
+	link := must(linktest.New(temporaldevtest.Address(t)))
+	t.Cleanup(link.Close)
+	link.Cut()
 	m := closed(t, modeltest.New(modeltest.Text("answer")))
 	f := setup(t, m.URL())
-	c := dial(t, address, "")
+	c := dial(t, link.Address(), "")
 	_, ended := f.run(t, c)
 	awaitLog(t, f.log, "Temporal, or the storage of large values, cannot be reached, waiting")
-	forward(t, address, temporaldevtest.Address(t))
+	if err := link.Restore(); err != nil {
+		t.Fatal(err)
+	}
 	awaitLog(t, f.log, "worker started")
 	var out workflows.Outcome
 	if err := f.start(t, c).Get(t.Context(), &out); err != nil {
@@ -292,10 +294,8 @@ func TestRunWaitsForItsServer(t *testing.T) {
 
 func TestStopWhileWaitingForTheServer(t *testing.T) {
 	t.Parallel()
-	l := must(net.Listen("tcp", "127.0.0.1:0"))
-	l.Close()
 	f := setup(t, "http://127.0.0.1:1/v1")
-	stop, ended := f.run(t, dial(t, l.Addr().String(), ""))
+	stop, ended := f.run(t, dial(t, "127.0.0.1:1", ""))
 	awaitLog(t, f.log, "Temporal, or the storage of large values, cannot be reached, waiting")
 	stop()
 	if err := <-ended; err != nil {
@@ -310,43 +310,6 @@ func TestFatalErrorsEndRun(t *testing.T) {
 	var missing *serviceerror.NamespaceNotFound
 	if err := <-ended; !errors.As(err, &missing) {
 		t.Errorf("error %v, want a namespace that is not found", err)
-	}
-}
-
-// forward makes address lead to another one.
-func forward(t *testing.T, address, to string) {
-	t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", to)
-			if err != nil {
-				in.Close()
-				continue
-			}
-			go copyUntilClosed(out, in)
-			go copyUntilClosed(in, out)
-		}
-	}()
-}
-
-func copyUntilClosed(to, from net.Conn) {
-	defer to.Close()
-	defer from.Close()
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buffer)
-		if _, writeErr := to.Write(buffer[:n]); err != nil || writeErr != nil {
-			return
-		}
 	}
 }
 

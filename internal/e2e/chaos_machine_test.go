@@ -118,7 +118,7 @@ func newMachine(t *testing.T, model, settings string) *machine {
 		return p.running
 	}
 	temporal := launch(temporalPart(t, dir)).(*temporalProcess)
-	nats := natsAddress.FindSubmatch(launch(natsPart(dir)).wrote())
+	nats := natsAddress.FindSubmatch(launch(natsPart(t, dir)).wrote())
 	var err error
 	m.stack, err = prepareStack(stackOptions{
 		Temporal: temporal.Address, Model: model, Events: "nats://127.0.0.1:" + string(nats[1]), Settings: settings,
@@ -164,24 +164,22 @@ func (m *machine) starterPart(n int) *part {
 	}}
 }
 
-// natsPart is a server in a process of its own. The first start takes a free port, which the others keep.
-func natsPart(dir string) *part {
-	port := "-1"
+// natsPart is a server in a process of its own. All starts are at the same port.
+func natsPart(t *testing.T, dir string) *part {
+	setting := fmt.Sprintf("%s=%s|%d", natsEnv, filepath.Join(dir, "nats"), freePort(t))
 	return &part{name: "nats", kind: "nats", start: func(ctx context.Context) (running, error) {
 		self, err := os.Executable()
 		if err != nil {
 			return nil, err
 		}
-		p, err := startProcess("nats", self, []string{natsEnv + "=" + filepath.Join(dir, "nats") + "|" + port})
+		p, err := startProcess("nats", self, []string{setting})
 		if err != nil {
 			return nil, err
 		}
-		match, err := p.await(ctx, natsAddress)
-		if err != nil {
+		if _, err := p.await(ctx, natsAddress); err != nil {
 			p.kill()
 			return nil, err
 		}
-		port = match[1]
 		return p, nil
 	}}
 }

@@ -39,7 +39,7 @@ var (
 // startDev starts "perdure dev" on free ports, and waits until it says that it is ready.
 func startDev(t *testing.T, data string, flags ...string) *devProcess {
 	t.Helper()
-	d := &devProcess{process: devCommand(t, append(flags, "--data", data, "--http", "127.0.0.1:0")...)}
+	d := &devProcess{process: devCommand(t, append([]string{"--data", data, "--http", "127.0.0.1:0"}, flags...)...)}
 	t.Cleanup(func() {
 		d.kill()
 		if report := d.output.since(0); t.Failed() || bytes.Contains(report, []byte("WARNING: DATA RACE")) {
@@ -85,7 +85,13 @@ func devCommand(t *testing.T, flags ...string) *process {
 func TestDev(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	d := startDev(t, data)
+	// When they are free again, nobody else is to be found there.
+	at := func() string { return fmt.Sprintf("127.0.0.1:%d", freePort(t)) }
+	ports := []string{"--http", at(), "--temporal-ui", at()}
+	if err := os.WriteFile(filepath.Join(data, "demo-address"), []byte(at()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := startDev(t, data, ports...)
 
 	if n := len(processesWith(t, data)); runtime.GOOS == "linux" && n != 2 {
 		t.Errorf("%d processes work on the data directory, want perdure and its Temporal server", n)
@@ -115,7 +121,7 @@ func TestDev(t *testing.T) {
 	}
 	checkNothingLeft(t, d, data)
 
-	again := startDev(t, data)
+	again := startDev(t, data, ports...)
 	if again.key != d.key {
 		t.Error("the API key has changed over a restart")
 	}

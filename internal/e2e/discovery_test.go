@@ -87,7 +87,5 @@ func TestServersThatCannotBeListed(t *testing.T) {
 
 func closedPort(t *testing.T) string {
 	t.Helper()
-	server := httptest.NewServer(http.NotFoundHandler())
-	server.Close()
-	return server.URL + "/mcp"
+	return fmt.Sprintf("http://127.0.0.1:%d/mcp", freePort(t))
 }

@@ -3,12 +3,12 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
 
+	"perdure/internal/linktest"
 	"perdure/internal/modeltest"
 )
 
@@ -76,13 +76,13 @@ func startEverything(t *testing.T) (url string) {
 	return fmt.Sprintf("http://127.0.0.1:%d/mcp", port)
 }
 
-// freePort returns a port that was free a moment ago, for a program that cannot pick one itself.
+// freePort returns a port where nobody listens but the test's own programs, if they do.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := linktest.Hold()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Cleanup(port.Release)
+	return port.Number
 }

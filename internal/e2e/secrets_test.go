@@ -94,7 +94,7 @@ func newSecretStack(t *testing.T, settings string) *secretStack {
 	})
 	s.outside = newOutside(t, s)
 	var err error
-	if s.nats, err = eventstest.Start(s.log); err != nil {
+	if s.nats, err = eventstest.StartOn(s.log, freePort(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.nats.Stop)

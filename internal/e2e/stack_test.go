@@ -23,6 +23,7 @@ import (
 	"go.temporal.io/sdk/client"
 	tlog "go.temporal.io/sdk/log"
 
+	"perdure/internal/linktest"
 	"perdure/internal/temporaldev/temporaldevtest"
 )
 
@@ -48,6 +49,7 @@ type stack struct {
 	starter   *process
 	worker    *process // the one that was started last
 	processes []*process
+	ports     []*linktest.Port // of starters, which may be started there again
 }
 
 type stackOptions struct {
@@ -247,7 +249,14 @@ func (s *stack) startWorker() (err error) {
 
 var listening = regexp.MustCompile(`"starter listening","address":"([^"]+)"`)
 
-func (s *stack) startStarter(ctx context.Context) error { return s.startStarterAt(ctx, "127.0.0.1:0") }
+func (s *stack) startStarter(ctx context.Context) error {
+	port, err := linktest.Hold()
+	if err != nil {
+		return err
+	}
+	s.ports = append(s.ports, port)
+	return s.startStarterAt(ctx, port.Address())
+}
 
 func (s *stack) startStarterAt(ctx context.Context, address string) (err error) {
 	if s.starter, err = s.start("starter", "--http", address); err != nil {
@@ -293,6 +302,9 @@ func (s *stack) close() error {
 		if report := p.output.since(0); bytes.Contains(report, []byte("WARNING: DATA RACE")) {
 			races = append(races, fmt.Errorf("%s has a data race:\n%s", p.name, report))
 		}
+	}
+	for _, port := range s.ports {
+		port.Release()
 	}
 	if s.temporal != nil {
 		s.temporal.Close()

@@ -1,4 +1,5 @@
-// Package linktest is a network between two programs that tests can cut, hold up and slow down: a TCP proxy on 127.0.0.1.
+// Package linktest is a network between two programs that tests can cut, hold up and slow down: a TCP proxy on 127.0.0.1. It
+// also keeps ports for servers that tests stop and start.
 //
 // The package does not import testing, so that other programs can use it too.
 package linktest
@@ -22,7 +23,8 @@ const dialTimeout = 5 * time.Second
 
 // Link passes what comes to its address on to another one, and back.
 type Link struct {
-	target, address string
+	target string
+	port   *Port // kept while the link is cut
 
 	mu       sync.Mutex
 	listener net.Listener // nil while the link is cut
@@ -37,12 +39,16 @@ type Link struct {
 
 // New returns a link to an address, at which nobody need listen yet. It must be closed.
 func New(target string) (*Link, error) {
-	l := &Link{target: target, address: "127.0.0.1:0", conns: map[net.Conn]bool{}, changed: make(chan struct{})}
+	port, err := Hold()
+	if err != nil {
+		return nil, err
+	}
+	l := &Link{target: target, port: port, conns: map[net.Conn]bool{}, changed: make(chan struct{})}
 	return l, l.Restore()
 }
 
 // Address is where the link takes connections. It stays the same while the link is cut.
-func (l *Link) Address() string { return l.address }
+func (l *Link) Address() string { return l.port.Address() }
 
 // Connections returns how many connections were made so far.
 func (l *Link) Connections() int {
@@ -75,11 +81,11 @@ func (l *Link) Restore() error {
 	if l.listener != nil {
 		return nil
 	}
-	listener, err := net.Listen("tcp", l.address)
+	listener, err := net.Listen("tcp", l.Address())
 	if err != nil {
 		return err
 	}
-	l.listener, l.address = listener, listener.Addr().String()
+	l.listener = listener
 	l.all.Go(func() { l.accept(listener) })
 	return nil
 }
@@ -98,6 +104,7 @@ func (l *Link) Close() {
 	l.Cut()
 	l.set(0, false)
 	l.all.Wait()
+	l.port.Release()
 }
 
 func (l *Link) set(delay time.Duration, hung bool) {

@@ -14,6 +14,7 @@ import (
 
 	"perdure/internal/blob"
 	"perdure/internal/events"
+	"perdure/internal/linktest"
 )
 
 const maxAge = time.Hour
@@ -60,7 +61,12 @@ type Server struct {
 // StartServer returns a server that is stopped at the test's end.
 func StartServer(tb testing.TB) *Server {
 	tb.Helper()
-	s, err := Start(tb.TempDir())
+	port, err := linktest.Hold() // which is the server's also while it is stopped
+	if err != nil {
+		tb.Fatalf("eventstest: %v", err)
+	}
+	tb.Cleanup(port.Release)
+	s, err := StartOn(tb.TempDir(), port.Number)
 	if err != nil {
 		tb.Fatalf("eventstest: %v", err)
 	}
@@ -71,7 +77,7 @@ func StartServer(tb testing.TB) *Server {
 // Start returns a server that keeps its files in dir. It must be stopped.
 func Start(dir string) (*Server, error) { return StartOn(dir, server.RANDOM_PORT) }
 
-// StartOn is Start at a port, which is that of a server that was killed, or -1 for a free one.
+// StartOn is Start at a port, of which [linktest.Hold] gives one that stays the server's own over a restart; or at a free one for -1.
 func StartOn(dir string, port int) (*Server, error) {
 	s := &Server{options: server.Options{
 		Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true,

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"perdure/internal/linktest"
 	"perdure/internal/temporaldev"
 )
 
@@ -72,9 +73,14 @@ func StartIn(tb testing.TB, dir string, log io.Writer) *temporaldev.Server {
 // StartLogged is StartIn with a log that goes elsewhere than to the test's output.
 func StartLogged(tb testing.TB, dir string, log io.Writer) *temporaldev.Server {
 	tb.Helper()
+	port, err := linktest.Hold()
+	if err != nil {
+		tb.Fatalf("temporaldevtest: %v", err)
+	}
+	tb.Cleanup(port.Release)
 	s, err := temporaldev.Start(tb.Context(), temporaldev.Options{
 		DB:       filepath.Join(dir, "temporal.db"),
-		Listen:   "127.0.0.1:0",
+		Listen:   port.Address(), // which is the server's also while it is away
 		UI:       "off",
 		Log:      log,
 		Progress: os.Stderr, // at once: a build takes longer than anybody waits for a silent test
