@@ -347,7 +347,8 @@ func TestSocketThatNobodyUses(t *testing.T) {
 
 func TestSocketOfAClientThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	url := quickSockets(t, func(s *Starter) { s.socketPing, s.slowClient = 20*time.Millisecond, 50*time.Millisecond })
+	// A ping that is not written in that time would cut the connection before the client could be told.
+	url := quickSockets(t, func(s *Starter) { s.socketPing, s.slowClient = 20*time.Millisecond, time.Second })
 	conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/v1/responses"))
 	if err != nil {
 		t.Fatal(err)

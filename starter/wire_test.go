@@ -396,7 +396,9 @@ func TestSlowClientsEnd(t *testing.T) {
 		t.Parallel()
 		o, _ := newOptions(t)
 		s := newStarter(t.Context(), t.Context(), o)
-		s.answerTimeout, s.bodyTimeout = 50*time.Millisecond, 50*time.Millisecond
+		const deadline = 500 * time.Millisecond // enough for two bytes
+		const longer = deadline + 100*time.Millisecond
+		s.answerTimeout, s.bodyTimeout = deadline, deadline
 		wait := func(w http.ResponseWriter, r *http.Request) error {
 			if _, _, err := s.readBody(w, r, alice); err != nil {
 				return err
@@ -404,7 +406,7 @@ func TestSlowClientsEnd(t *testing.T) {
 			select {
 			case <-r.Context().Done():
 				return errors.New("the client is taken to have left")
-			case <-time.After(200 * time.Millisecond):
+			case <-time.After(longer):
 			}
 			s.writeJSON(w, r, http.StatusOK, []byte("{}"))
 			return nil
@@ -433,7 +435,7 @@ func TestSlowClientsEnd(t *testing.T) {
 				t.Errorf("%s: HTTP %d, error %v", path, resp.StatusCode, err)
 			}
 			resp.Body.Close()
-			<-time.After(100 * time.Millisecond) // longer than either deadline
+			<-time.After(longer)
 		}
 	})
 }

@@ -47,8 +47,7 @@ func newHall(t *testing.T, lines int) *hall {
 	h := &hall{t: t, runs: map[int]int{}, begin: BatchBeginResult{Status: batch.InProgress, File: "file-1", Lines: lines, Share: 1000}}
 	h.share.Share = 1000
 	h.line = func(ctx workflow.Context, _ int) (Outcome, error) { return done(ctx, time.Second) }
-	h.env = (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
-	h.env.SetTestTimeout(time.Minute)
+	h.env = newEnvironment()
 	h.began = h.env.Now()
 	t.Cleanup(func() {
 		for _, wrong := range h.wrong {

@@ -149,7 +149,7 @@ func TestCarriedRunAnswersApprovalsOnce(t *testing.T) {
 	begun.Listed, begun.SequentialCalls, begun.InputFrom = []string{"b"}, true, 1
 	r := newRun(begun)
 	r.in.Approved, r.in.Denied = []Approved{{RequestID: "mcpr_1", Server: "a", Tool: "t", Arguments: value("{}")}}, []string{"mcpr_2"}
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env := newEnvironment()
 	env.ExecuteWorkflow(func(ctx workflow.Context) error { return r.carryOn(ctx) })
 	var again *workflow.ContinueAsNewError
 	if !errors.As(env.GetWorkflowError(), &again) {

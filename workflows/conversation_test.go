@@ -34,7 +34,7 @@ type room struct {
 
 func newRoom(t *testing.T) *room {
 	t.Helper()
-	r := &room{t: t, env: (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()}
+	r := &room{t: t, env: newEnvironment()}
 	r.env.RegisterWorkflowWithOptions(Conversation, workflow.RegisterOptions{Name: ConversationName})
 	r.env.RegisterActivityWithOptions(func(_ context.Context, in activities.ConversationAppendInput) (activities.ConversationAppendResult, error) {
 		r.begin()

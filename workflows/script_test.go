@@ -64,7 +64,7 @@ func (s *script) run(in ResponseInput) (Outcome, error) {
 }
 
 func (s *script) environment() *testsuite.TestWorkflowEnvironment {
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env := newEnvironment()
 	env.RegisterWorkflow(Response)
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.DiscoverInput) (activities.DiscoverResult, error) {
 		if s.discover == nil {

@@ -36,7 +36,7 @@ func (d *deliveries) deliver(_ context.Context, in activities.DeliverWebhookInpu
 }
 
 func (d *deliveries) environment() *testsuite.TestWorkflowEnvironment {
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env := newEnvironment()
 	env.RegisterWorkflowWithOptions(Webhook, workflow.RegisterOptions{Name: WebhookName})
 	env.RegisterActivityWithOptions(d.deliver, activity.RegisterOptions{Name: activities.DeliverWebhookName})
 	return env
@@ -123,7 +123,7 @@ func TestStartWebhooks(t *testing.T) {
 
 func TestWebhooksThatCannotStartDoNotFailTheRun(t *testing.T) {
 	t.Parallel()
-	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env := newEnvironment()
 	env.RegisterWorkflowWithOptions(Webhook, workflow.RegisterOptions{Name: WebhookName})
 	env.OnWorkflow(WebhookName, anyArgument, anyArgument).Return(testsuite.ErrMockStartChildWorkflowFailed)
 	env.ExecuteWorkflow(func(ctx workflow.Context) error {

@@ -37,6 +37,9 @@ func TestBatchesShare(t *testing.T) {
 	batchUntil(ctx, t, b.url, first.ID, "as wide as before", windows(3, 3))
 	readAs[batchObject](t, b.post(t, "/v1/batches/"+second.ID+"/resume", ""))
 	batchUntil(ctx, t, b.url, first.ID, "narrower again", windows(3, 2))
+	if _, err := b.model.WaitRequest(ctx, 4); err != nil { // a line that runs may not have asked yet
+		t.Fatal(err)
+	}
 	if n := len(b.model.Requests()); n != 5 {
 		t.Errorf("%d lines have begun, want the three and the two", n)
 	}

@@ -189,7 +189,7 @@ func temporalPart(t *testing.T, dir string) *part {
 	var latest *temporaldev.Server
 	return &part{name: "temporal", kind: "temporal", start: func(ctx context.Context) (running, error) {
 		if latest == nil {
-			latest = temporaldevtest.StartLogged(t, dir, log)
+			latest = temporaldevtest.StartIn(t, dir, log, "")
 			return newTemporalProcess(latest, log), nil
 		}
 		next, err := latest.Restart(ctx)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"perdure/internal/mcptest"
 	"perdure/internal/modeltest"
@@ -334,14 +335,19 @@ func TestCLIApprovals(t *testing.T) {
 	}
 }
 
-// TestCLICompletion: shells are offered what is there.
+// TestCLICompletion: shells are offered what is there. The organization is the test's own: they are not offered all runs of a large one.
 func TestCLICompletion(t *testing.T) {
 	t.Parallel()
+	operator, own := cliOptions{env: sharedStack(t).env()}, "completion-"+uuid.NewString()
+	startCLI(t, operator, "member", "add", user, "--organization", own, "--create-organization").want(0)
+	out, _ := startCLI(t, operator, "key", "create", "shell", "--user", user, "--organization", own).want(0)
+	key, _, _ := strings.Cut(out, "\n")
+	shell := cliOptions{env: []string{"PERDURE_API_KEY=" + key}}
 	model := cliModel(t, modeltest.NewFunc(func(modeltest.Request) modeltest.Reply { return modeltest.Text("done") }))
-	id, _ := startCLI(t, cliOptions{}, "run", "x", "--model", model, "--detach").want(0)
+	id, _ := startCLI(t, shell, "run", "x", "--model", model, "--detach").want(0)
 	id = strings.TrimSpace(id)
-	startCLI(t, cliOptions{}, "responses", "watch", id).want(0)
-	awaitListed(t, id)
+	startCLI(t, shell, "responses", "watch", id).want(0)
+	awaitListed(t, shell, id)
 	for _, tt := range []struct {
 		args []string
 		want string
@@ -353,30 +359,28 @@ func TestCLICompletion(t *testing.T) {
 		{[]string{"run", "--mcp", ""}, `^:4\n`},  // nothing
 		{[]string{"resp"}, `(?m)^responses\t`},
 	} {
-		out, _ := startCLI(t, cliOptions{}, append([]string{"__complete"}, tt.args...)...).want(0)
+		out, _ := startCLI(t, shell, append([]string{"__complete"}, tt.args...)...).want(0)
 		if !regexp.MustCompile(tt.want).MatchString(out) {
 			t.Errorf("%v: offered %q, want %s", tt.args, out, tt.want)
 		}
 	}
 	// A server that is away, or a wrong key, is no time for an error.
-	out, _ := startCLI(t, cliOptions{env: []string{"PERDURE_API_KEY=wrong"}}, "__complete", "responses", "watch", "").want(0)
+	out, _ = startCLI(t, cliOptions{env: []string{"PERDURE_API_KEY=wrong"}}, "__complete", "responses", "watch", "").want(0)
 	if out != ":4\n" {
 		t.Errorf("without a key it offers %q", out)
 	}
-	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
-		if out, _ := startCLI(t, cliOptions{}, "completion", shell).want(0); !strings.Contains(out, "perdure") {
-			t.Errorf("there is no completion for %s", shell)
+	for _, name := range []string{"bash", "zsh", "fish", "powershell"} {
+		if out, _ := startCLI(t, cliOptions{}, "completion", name).want(0); !strings.Contains(out, "perdure") {
+			t.Errorf("there is no completion for %s", name)
 		}
 	}
 }
 
 // awaitListed waits until a response is in the list, which takes a moment.
-func awaitListed(t *testing.T, id string) {
+func awaitListed(t *testing.T, o cliOptions, id string) {
 	t.Helper()
-	for {
-		out, _ := startCLI(t, cliOptions{}, "responses", "list", "--limit", "0", "--status", "completed", "--json").want(0)
-		if strings.Contains(out, id) {
-			return
-		}
-	}
+	until(t, id+" is listed", func() bool {
+		out, _ := startCLI(t, o, "responses", "list", "--limit", "0", "--status", "completed", "--json").want(0)
+		return strings.Contains(out, id)
+	})
 }

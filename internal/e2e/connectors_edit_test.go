@@ -269,6 +269,7 @@ func testKeyboardOnly(t *testing.T, s *connectorStage) {
 	press("enable it", kb.Enter)
 	ada.awaitTag(t, "By hand", "Connected")
 
+	ada.awaitScript(t)
 	tabTo("⋮")
 	press("open the menu", kb.Enter)
 	ada.do(t, "see it", chromedp.WaitVisible(chromedp.CSS(".menu[open] ul")))
@@ -293,6 +294,7 @@ func testKeyboardOnly(t *testing.T, s *connectorStage) {
 func testWithoutScript(t *testing.T, s *connectorStage) {
 	ada, _ := s.organization(t, "no-script")
 	ada.do(t, "run no scripts", call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+	ada.noScript = true
 	ada.goTo(t, connectorsPath)
 	ada.do(t, "open the page", chromedp.Click(addButton), chromedp.WaitVisible(`//h1[normalize-space()="Custom connector"]`))
 	field := func(name, value string) chromedp.Action[chromedp.Void] {

@@ -75,6 +75,7 @@ type manager struct {
 	*visitor
 	person
 	url, token string // of the site, and of the person's session
+	noScript   bool   // the browser runs none
 }
 
 func (s *connectorStage) manager(t *testing.T, p person) *manager {
@@ -148,15 +149,25 @@ func card(name string) string {
 	return fmt.Sprintf(`//li[contains(@class, "connector")][.//h3[normalize-space()=%q]]`, name)
 }
 
+// awaitScript waits for the dialog that the script of the page adds. Before that, links that open it lead to pages.
+func (c *manager) awaitScript(t *testing.T) {
+	t.Helper()
+	if !c.noScript {
+		c.do(t, "wait for the script", chromedp.WaitReady(chromedp.CSS("dialog#sheet")))
+	}
+}
+
 // clickCard clicks on the card: on its name, as people do.
 func (c *manager) clickCard(t *testing.T, name string) {
 	t.Helper()
+	c.awaitScript(t)
 	c.do(t, "click on "+name, chromedp.Click(card(name)+"//h3"))
 }
 
 // choose takes an entry of a connector's menu.
 func (c *manager) choose(t *testing.T, name, entry string) {
 	t.Helper()
+	c.awaitScript(t)
 	c.do(t, entry+" "+name, chromedp.Click(card(name)+`//summary`),
 		chromedp.Click(fmt.Sprintf(`%s//details[@open]//li/*[normalize-space()=%[2]q] | %[1]s//details[@open]//form[normalize-space()=%[2]q]/button`,
 			card(name), entry+" "+name)))

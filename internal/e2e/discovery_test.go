@@ -15,7 +15,8 @@ import (
 // but no secret of the request and nothing that the server said.
 func TestServersThatCannotBeListed(t *testing.T) {
 	t.Parallel()
-	s := refusalStack(t)
+	patient := refusalStack(t, "timeout: 1m, attempts: 2") // a server that has to wait for its turn is no server that hangs
+	hasty := refusalStack(t, "timeout: 3s, attempts: 2")
 	hostile := func(method string, answer mcptest.Answer) func(t *testing.T) string {
 		return func(t *testing.T) string {
 			h := mcptest.NewHostile()
@@ -60,10 +61,15 @@ func TestServersThatCannotBeListed(t *testing.T) {
 		{"list without end", hostile("tools/list", mcptest.HugeJSON(64<<20, &sent)), "size"},
 		{"hanging", hostile("tools/list", mcptest.Silent()), "timeout"},
 	}
-	checkRuns(t, s, int64(len(tests)))
+	checkRuns(t, patient, int64(len(tests)-1))
+	checkRuns(t, hasty, 1)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			s := patient
+			if test.stage == "timeout" {
+				s = hasty
+			}
 			body := fmt.Sprintf(`{"input": "x", "tools": [{"type": "mcp", "server_label": "github", "server_url": "%s?token=%s",
 				"authorization": "%s", "headers": {"X-Token": "%[3]s"}}]}`, test.url(t), escape(canary), canary)
 			a, err := s.respond(t.Context(), body)

@@ -46,8 +46,8 @@ func readProblem(t *testing.T, a answer) problem {
 	return p
 }
 
-// refusalStack has a model that is asked once, by [checkRuns].
-func refusalStack(t *testing.T) *stack {
+// refusalStack has a model that is asked once, by [checkRuns], and limits of its own for discovery.
+func refusalStack(t *testing.T, discovery string) *stack {
 	t.Helper()
 	model := modeltest.New(modeltest.Text("the last"))
 	t.Cleanup(func() {
@@ -57,15 +57,14 @@ func refusalStack(t *testing.T) *stack {
 	})
 	return ownStack(t, stackOptions{
 		Temporal: temporaldevtest.Address(t), Model: model.URL(),
-		// A server that hangs should not hold the test up for a minute.
 		OneModel: true,
-		Settings: "limits:\n  discovery:\n    timeout: 3s\n    attempts: 2\n",
+		Settings: "limits:\n  discovery: {" + discovery + "}\n",
 	})
 }
 
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
-	s := refusalStack(t)
+	s := refusalStack(t, "attempts: 2")
 	checkRuns(t, s, 0)
 	mcp := func(members string) string {
 		return `{"input": "x", "tools": [{"type": "mcp", "server_label": "s", "server_url": "https://example.com/mcp"` + members + `}]}`

@@ -34,7 +34,7 @@ func (l list) ids() []string {
 // list lists responses; the query is one of a URL.
 func (s *stack) list(t *testing.T, query string) list {
 	t.Helper()
-	return listOf(t, s.send(t, http.MethodGet, "/responses?"+query, ""))
+	return listOf(t, s.sendAgain(t, http.MethodGet, "/responses?"+query, ""))
 }
 
 // listOf reads a list that must be there.

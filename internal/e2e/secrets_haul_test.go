@@ -132,7 +132,7 @@ func (h *haul) checkContent(t *testing.T, encrypted bool) {
 	t.Helper()
 	for place, kept := range map[string]bool{
 		"answers": true, "histories": !encrypted, "visibility": !encrypted, "descriptions": !encrypted, "database": !encrypted, "event log": !encrypted,
-		"data directory": !encrypted, "logs": false,
+		"data directory": !encrypted, "logs": false, "log of Temporal": false,
 	} {
 		data, ok := h.places[place]
 		if !ok {

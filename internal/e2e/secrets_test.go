@@ -85,7 +85,7 @@ type secretStack struct {
 func newSecretStack(t *testing.T, settings string) *secretStack {
 	t.Helper()
 	s := &secretStack{haul: &haul{places: map[string][]byte{}}, peers: &peers{sent: map[string][]byte{}}, db: t.TempDir(), log: t.TempDir()}
-	s.server = temporaldevtest.StartIn(t, s.db, s.haul.writer("log of Temporal"))
+	s.server = temporaldevtest.StartIn(t, s.db, s.haul.writer("log of Temporal"), "info")
 	s.model = modeltest.NewFunc(indiscreetModel)
 	t.Cleanup(func() {
 		if err := s.model.Close(); err != nil {

@@ -19,8 +19,8 @@ import (
 	"perdure/internal/temporaldev/temporaldevtest"
 )
 
-// removal is how long a deletion may take: Temporal lets go of a workflow within a minute.
-const removal = 2 * time.Minute
+// removal is how long a deletion may take: Temporal lets go of a workflow within a minute, and the deletion looks after 75 s and 135 s.
+const removal = 3 * time.Minute
 
 // bucketSettings start an object store, and are those of a stack that keeps its values there, encrypted.
 func bucketSettings(t *testing.T) (settings string, objects *s3mem.Backend) {

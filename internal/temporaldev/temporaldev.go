@@ -40,6 +40,7 @@ type Options struct {
 	SearchAttributes map[string]string
 
 	Log      io.Writer // the server's log, one Write a line; discarded when nil
+	LogLevel string    // the lowest level that is logged; default error
 	Progress io.Writer // what Locate does; nothing when nil
 }
 
@@ -50,6 +51,7 @@ func (o Options) args() []string {
 		{"--listen", o.Listen},
 		{"--ui", o.UI},
 		{"--namespace", o.Namespace},
+		{"--log-level", o.LogLevel},
 	} {
 		if f.value != "" {
 			args = append(args, f.name, f.value)

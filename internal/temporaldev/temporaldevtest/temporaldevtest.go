@@ -61,17 +61,11 @@ func Address(tb testing.TB) string {
 // Start returns a server of the test's own on a new file, without UI, to be killed and restarted at will.
 func Start(tb testing.TB) *temporaldev.Server {
 	tb.Helper()
-	return StartIn(tb, tb.TempDir(), tb.Output())
+	return StartIn(tb, tb.TempDir(), tb.Output(), "")
 }
 
-// StartIn is Start with a file in a directory, and with the server's log to a writer.
-func StartIn(tb testing.TB, dir string, log io.Writer) *temporaldev.Server {
-	tb.Helper()
-	return StartLogged(tb, dir, tb.Output())
-}
-
-// StartLogged is StartIn with a log that goes elsewhere than to the test's output.
-func StartLogged(tb testing.TB, dir string, log io.Writer) *temporaldev.Server {
+// StartIn is Start with a file in a directory, and with the server's log from a level on to a writer.
+func StartIn(tb testing.TB, dir string, log io.Writer, level string) *temporaldev.Server {
 	tb.Helper()
 	port, err := linktest.Hold()
 	if err != nil {
@@ -83,6 +77,7 @@ func StartLogged(tb testing.TB, dir string, log io.Writer) *temporaldev.Server {
 		Listen:   port.Address(), // which is the server's also while it is away
 		UI:       "off",
 		Log:      log,
+		LogLevel: level,
 		Progress: os.Stderr, // at once: a build takes longer than anybody waits for a silent test
 
 		SearchAttributes: searchAttributes(),
