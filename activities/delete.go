@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -28,17 +29,22 @@ func (a *Activities) Delete(ctx context.Context, in DeleteInput) error {
 			return deletionError("the events could not be removed", err)
 		}
 	}
-	executions, err := chain(ctx, in.WorkflowID)
+	executions, err := executionsOf(ctx, in.WorkflowID)
 	if err != nil {
 		return deletionError("the workflow could not be found", err)
 	}
+	left := 0
 	// The current one is the last to go, since it leads to the others.
 	for _, runID := range slices.Backward(executions) {
-		if err := deleteExecution(ctx, in.WorkflowID, runID); err != nil {
+		was, err := deleteExecution(ctx, in.WorkflowID, runID)
+		if err != nil {
 			return deletionError("the workflow could not be removed", err)
 		}
+		if was {
+			left++
+		}
 	}
-	if len(executions) > 0 {
+	if left > 0 {
 		return temporal.NewApplicationError("Temporal has yet to remove the workflow", ErrTypeDeletion)
 	}
 	// Nothing reads them any more. What a step that was cut off still writes is left to the sweep.
@@ -50,6 +56,31 @@ func (a *Activities) Delete(ctx context.Context, in DeleteInput) error {
 
 func deletionError(what string, err error) error {
 	return temporal.NewApplicationError(what+": "+err.Error(), ErrTypeDeletion)
+}
+
+// executionsOf returns the run IDs of a workflow, the current one first. Some may be gone already.
+func executionsOf(ctx context.Context, workflowID string) ([]string, error) {
+	executions, err := chain(ctx, workflowID)
+	if err != nil {
+		return nil, err
+	}
+	// Nothing leads from an execution that an operator's reset has made to the one that it was made of. Visibility knows them both,
+	// if late: a deletion looks more than once.
+	request := &workflowservice.ListWorkflowExecutionsRequest{Query: fmt.Sprintf("WorkflowId = '%s'", workflowID)}
+	for {
+		page, err := activity.GetClient(ctx).ListWorkflow(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page.GetExecutions() {
+			if runID := e.GetExecution().GetRunId(); !slices.Contains(executions, runID) {
+				executions = append(executions, runID)
+			}
+		}
+		if request.NextPageToken = page.GetNextPageToken(); len(request.NextPageToken) == 0 {
+			return executions, nil
+		}
+	}
 }
 
 // chain returns the run IDs of a workflow that went on as a new execution, the current one first. They are no more than a run has turns.
@@ -79,14 +110,15 @@ func chain(ctx context.Context, workflowID string) ([]string, error) {
 	return executions, nil
 }
 
-func deleteExecution(ctx context.Context, workflowID, runID string) error {
+// deleteExecution reports whether there was one.
+func deleteExecution(ctx context.Context, workflowID, runID string) (bool, error) {
 	_, err := activity.GetClient(ctx).WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
 		Namespace:         activity.GetInfo(ctx).Namespace,
 		WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID, RunId: runID},
 	})
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -212,7 +213,8 @@ func TestSweepScheduleFollowsTheConfiguration(t *testing.T) {
 	}
 }
 
-// A deletion removes every run of the workflow, also those from which it continued, and then its values and its events, and nothing else.
+// A deletion removes every run of the workflow, also those from which it continued and those that were reset, and then its values and its
+// events, and nothing else.
 func TestDeletionRemovesValues(t *testing.T) {
 	t.Parallel()
 	f := setup(t, "http://127.0.0.1:1/v1")
@@ -237,7 +239,20 @@ func TestDeletionRemovesValues(t *testing.T) {
 	if err := run.Get(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	for runs(t, c, id) < 3 { // visibility is a moment behind
+	// An operator's reset makes a run that does not lead back to the one it was made of.
+	for range 2 {
+		_, err := c.WorkflowService().ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+			Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: id}, WorkflowTaskFinishEventId: 4,
+			RequestId: uuid.NewString(), Reason: "a test",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.GetWorkflow(t.Context(), id, "").Get(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for runs(t, c, id) < 5 { // visibility is a moment behind
 		<-time.After(20 * time.Millisecond)
 	}
 	for _, s := range []*blob.Store{f.blobs.For(id), f.blobs.ForEvents(id), f.blobs.For(id + "0")} {
