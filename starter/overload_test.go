@@ -35,7 +35,9 @@ type heldStarts struct {
 	sync.RWMutex
 }
 
-func (h *heldStarts) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, name any, args ...any) (client.WorkflowRun, error) {
+func (h *heldStarts) ExecuteWorkflow(
+	ctx context.Context, o client.StartWorkflowOptions, name any, args ...any,
+) (client.WorkflowRun, error) {
 	h.RLock()
 	defer h.RUnlock()
 	return h.Client.ExecuteWorkflow(ctx, o, name, args...)
