@@ -84,7 +84,8 @@ func TestModelThatCannotBeReached(t *testing.T) {
 
 func TestModelTimeoutIsTold(t *testing.T) {
 	t.Parallel()
-	m := closed(t, modeltest.New(modeltest.Text("late").Hold(nil)))
+	// The time may be over before the model is asked.
+	m := closed(t, modeltest.NewFunc(func(modeltest.Request) modeltest.Reply { return modeltest.Text("late").Hold(nil) }))
 	f := setup(t, m.URL(), func(o *activities.Options) { o.ModelTimeout = 100 * time.Millisecond })
 	_, err := execute[activities.ModelTurnResult](f.env(), activities.ModelTurnName, f.turnInput(activities.Settings{}))
 	want := failure{Type: activities.ErrTypeModel, Message: `the model "p/m" did not answer within 100ms`}

@@ -46,11 +46,16 @@ func TestCallThatMayHaveRunIsNotRepeated(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := setup(t, nowhere, func(o *activities.Options) {
-				o.MCP = newMCP(t, mcpclient.Options{CallTimeout: time.Second})
+				if tt.name == "silent" { // the others answer, however long that takes
+					o.MCP = newMCP(t, mcpclient.Options{CallTimeout: 2 * time.Second})
+				}
 			})
 			server := closed(t, mcptest.NewHostile())
 			server.On("tools/call", tt.answer)
-			got, err := onServer[activities.MCPCallResult](f, callOnServer(f.callInput(f.server("s", server.URL()), false)))
+			call := callOnServer(f.callInput(f.server("s", server.URL()), false))
+			got, err := onServer[activities.MCPCallResult](f, func(ctx workflow.Context) workflow.Future {
+				return call(workflow.WithHeartbeatTimeout(ctx, time.Minute)) // it does not beat while it waits
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

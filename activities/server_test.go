@@ -41,6 +41,9 @@ var patient = workflow.ActivityOptions{
 
 const stepName = "step"
 
+// patience is how long a test waits for what must come: longer than any stall of a busy machine, shorter than what would end a step anyway.
+const patience = 20 * time.Second
+
 // startStep starts a workflow that does one thing, and a worker for it.
 func (f *fixture) startStep(do func(workflow.Context) workflow.Future) *step {
 	f.t.Helper()
@@ -100,7 +103,7 @@ func (s *step) work(f *fixture, do func(workflow.Context) workflow.Future, call 
 // pending waits until the step's one activity is as ok wants it.
 func (s *step) pending(t *testing.T, what string, ok func(*workflowpb.PendingActivityInfo) bool) *workflowpb.PendingActivityInfo {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
 		d, err := s.client.DescribeWorkflowExecution(t.Context(), s.run.GetID(), s.run.GetRunID())
 		if err != nil {
 			t.Fatalf("waiting for %s: %v", what, err)
@@ -115,6 +118,23 @@ func (s *step) pending(t *testing.T, what string, ok func(*workflowpb.PendingAct
 			t.Fatalf("waited in vain for %s", what)
 		}
 	}
+}
+
+// awaitCancelled waits until Temporal has a cancellation for the step, and reports whether the step has yet to hear of it.
+func (s *step) awaitCancelled(t *testing.T) (pending bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
+		d, err := s.client.DescribeWorkflowExecution(t.Context(), s.run.GetID(), s.run.GetRunID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := d.GetPendingActivities()
+		if len(a) == 0 || a[0].GetState() == enumspb.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED {
+			return len(a) > 0
+		}
+	}
+	t.Fatal("the step was not cancelled")
+	return false
 }
 
 // onServer runs one activity to its end.

@@ -80,9 +80,7 @@ func TestUploadThatStops(t *testing.T) {
 	s, url := m.impatient(t, 300*time.Millisecond)
 	body, contentType := form(t, purposeBatch, fileOf(batchLines(9_000)))
 	w, answered := m.slowUpload(t, url, contentType)
-	if _, err := io.WriteString(w, body[:len(body)-1000]); err != nil {
-		t.Fatal(err)
-	}
+	_, _ = io.WriteString(w, body[:len(body)-1000]) // a busy machine may stand still before that
 	if a := <-answered; a.status != http.StatusBadRequest || !strings.Contains(a.body, "the upload ended early, or less than 64 KiB of it came in 300ms; nothing of it was stored") {
 		t.Errorf("HTTP %d with %s", a.status, a.body)
 	}

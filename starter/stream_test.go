@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -353,7 +354,10 @@ func TestSlowClientIsCut(t *testing.T) {
 	for i := range pieces {
 		pieces[i] = long
 	}
-	say(t, r, id, pieces...)
+	// Meanwhile the neighbour reads, which has no more time than the other.
+	var said sync.WaitGroup
+	defer said.Wait()
+	said.Go(func() { say(t, r, id, pieces...) })
 	if got := len(readEvents(t, neighbour, 5+len(pieces))); got != 5+len(pieces) {
 		t.Errorf("the neighbour got %d events", got)
 	}

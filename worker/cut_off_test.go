@@ -112,6 +112,9 @@ func TestCancelledRunKeepsItsCalls(t *testing.T) {
 func TestRunOutOfTimeKeepsItsOutput(t *testing.T) {
 	t.Parallel()
 	calls := modeltest.Calls(callT())
+	// A tenth of it is left for the end of the run, which a busy machine may need. All runs wait for that at the same time.
+	const limit = 45 * time.Second
+	checks := map[string]func(*testing.T){}
 	for name, test := range map[string]struct {
 		model   []modeltest.Reply
 		second  mcptest.Answer
@@ -122,17 +125,16 @@ func TestRunOutOfTimeKeepsItsOutput(t *testing.T) {
 		"in a later execution": {[]modeltest.Reply{calls, modeltest.Text("never").Hold(nil)}, nil, 1, []string{"done"}},
 		"in a call":            {[]modeltest.Reply{calls, calls}, mcptest.Silent(), 0, []string{"done", "the outcome of this call is unknown"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			m := closed(t, modeltest.New(test.model...))
-			server := closed(t, mcptest.NewHostile())
-			server.On("tools/call", mcptest.InTurn(mcptest.Result(answered), test.second))
-			f := setup(t, m.URL())
-			c := dial(t, temporaldevtest.Address(t), "")
-			f.run(t, c)
-			run := f.startFor(t, c, 15*time.Second, f.with(t, server), func(in *workflows.ResponseInput) {
-				in.Limits.HistoryEvents, in.Limits.HistoryBytes = test.history, 1<<20
-			})
+		m := closed(t, modeltest.New(test.model...))
+		server := closed(t, mcptest.NewHostile())
+		server.On("tools/call", mcptest.InTurn(mcptest.Result(answered), test.second))
+		f := setup(t, m.URL())
+		c := dial(t, temporaldevtest.Address(t), "")
+		f.run(t, c)
+		run := f.startFor(t, c, limit, f.with(t, server), func(in *workflows.ResponseInput) {
+			in.Limits.HistoryEvents, in.Limits.HistoryBytes = test.history, 1<<20
+		})
+		checks[name] = func(t *testing.T) {
 			var app *temporal.ApplicationError
 			var out workflows.Outcome
 			if err := run.Get(t.Context(), nil); !errors.As(err, &app) || app.Type() != workflows.ErrTypeFailed || app.Details(&out) != nil {
@@ -143,6 +145,9 @@ func TestRunOutOfTimeKeepsItsOutput(t *testing.T) {
 			}
 			f.wantCalls(t, run.GetID(), out, test.want...)
 			checkReplay(t, c, run.GetID())
-		})
+		}
+	}
+	for name, check := range checks {
+		t.Run(name, check)
 	}
 }

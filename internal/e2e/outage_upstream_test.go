@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,12 +115,14 @@ func (o *outageStack) want(t *testing.T, id string, types ...string) response {
 func TestModelAway(t *testing.T) {
 	t.Parallel()
 	never := make(chan struct{})
+	const cut = "an answer that nobody gets to see whole"
+	var held atomic.Bool
 	o := newOutageStack(t, "", func(r modeltest.Request) modeltest.Reply {
 		if r.Turn() == 0 && len(r.Tools) > 0 {
 			return callThenText(r)
 		}
-		if r.Last().Content == "hold" && r.N < 2 {
-			return modeltest.Text("an answer that nobody gets to see").HoldAfter(2, never)
+		if r.Last().Content == "hold" && held.CompareAndSwap(false, true) {
+			return modeltest.Text(cut).HoldAfter(2, never)
 		}
 		return modeltest.Text("done")
 	})
@@ -133,11 +136,8 @@ func TestModelAway(t *testing.T) {
 		t.Errorf("the client that waits got %s: %q", r.Status, r.text())
 	}
 
-	before := len(o.model.Requests())
-	inAnswer := o.background(t, `{"input": "hold"}`)
-	if _, err := o.model.WaitRequest(t.Context(), before); err != nil {
-		t.Fatal(err)
-	}
+	stream := postStream(t, o.url, []byte(`{"input": "hold", "stream": true, "background": true}`))
+	inAnswer := responseOf(t, stream.until(t, cut[:pieceSize])).ID
 	o.toModel.Cut()
 	o.awaitAttempt(t, inAnswer, 3)
 	restore(t, o.toModel)

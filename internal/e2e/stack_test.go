@@ -181,6 +181,8 @@ func (s *sharedOnce) get(t *testing.T, settings string) *stack {
 	s.once.Do(func() {
 		s.stack, s.err = newStack(t.Context(), stackOptions{
 			Temporal: temporaldevtest.Address(t), Model: suite.models.url(), Settings: settings,
+			// Nobody is killed here, and a worker that stands still for a while must not ask a strict model twice.
+			Env: []string{"PERDURE_LIMITS_MODEL_HEARTBEAT=1m"},
 		})
 	})
 	if s.err != nil {
