@@ -32,9 +32,13 @@ func newBrowser(t *testing.T) *browser {
 		"no-sandbox", // which root cannot have
 		"headless", "disable-gpu", "disable-quic", "disable-dev-shm-usage", "no-first-run", "no-default-browser-check",
 		"disable-background-networking", "disable-component-update", "disable-sync", "disable-extensions", "disable-default-apps",
+		// Nobody looks at the window, so that by default a page would be in the background.
+		"disable-renderer-backgrounding", "disable-backgrounding-occluded-windows", "disable-background-timer-throttling",
+		"allow-pre-commit-input", // else a click is lost that comes before a page was painted, which a busy machine does late
 	} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
+	options = append(options, chromedp.Flag("disable-features", "PaintHolding")) // of a page that was left
 	// The pages of oidc-provider want a font of Google's.
 	options = append(options, chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"))
 	// The test's context ends before its cleanups, which are to close the browser in peace.
