@@ -265,10 +265,11 @@ func (s *Starter) scheduleOptions(ctx context.Context, who identity.Principal, i
 	}, nil
 }
 
-// isMember reports whether the database knows the caller. A key of the configuration may be somebody's whom it does not.
+// isMember reports whether the database knows the caller, or did when it let the caller in: one who was removed since is not to go on as if
+// there were no database. A key of the configuration may be somebody's whom it does not know.
 func (k *Intake) isMember(ctx context.Context, who identity.Principal) (bool, error) {
-	if k.Store == nil {
-		return false, nil
+	if k.Store == nil || who.Stored {
+		return who.Stored, nil
 	}
 	_, err := k.Store.Member(ctx, who.Organization, who.User)
 	if errors.Is(err, store.ErrNotFound) {

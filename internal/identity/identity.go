@@ -22,6 +22,8 @@ type Principal struct {
 	Key    string
 	Limits Limits
 	Role   Role
+	// Stored is set if the database has the key or the session, and so had the user as a member.
+	Stored bool
 	// Scopes are what the key, or the session, is good for. Without any it is good for nothing.
 	Scopes Scopes
 }

@@ -59,7 +59,7 @@ func (k APIKey) Usable(now time.Time) bool {
 
 // Principal is whom the key of a member belongs to.
 func (k APIKey) Principal(role Role) Principal {
-	return Principal{Organization: k.Organization, User: k.User, Key: k.ID, Role: k.Scopes.limit(role), Scopes: k.Scopes}
+	return Principal{Organization: k.Organization, User: k.User, Key: k.ID, Role: k.Scopes.limit(role), Stored: true, Scopes: k.Scopes}
 }
 
 // limit is the role that is left to a key.

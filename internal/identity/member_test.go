@@ -74,7 +74,7 @@ func TestScopesLimitRole(t *testing.T) {
 		{identity.ScopeAdmin, "", ""},
 	} {
 		key := identity.APIKey{ID: "key_1", Organization: "acme", User: "ann", Scopes: tt.scopes}
-		want := identity.Principal{Organization: "acme", User: "ann", Key: "key_1", Role: tt.want, Scopes: tt.scopes}
+		want := identity.Principal{Organization: "acme", User: "ann", Key: "key_1", Role: tt.want, Stored: true, Scopes: tt.scopes}
 		if got := key.Principal(tt.role); got != want {
 			t.Errorf("a key of an %q for %v makes %+v", tt.role, tt.scopes, got)
 		}
@@ -112,7 +112,7 @@ func TestSession(t *testing.T) {
 	if session.Hash != identity.HashKey(token.Reveal()) || session.Expires.Sub(now) != identity.SessionFor {
 		t.Errorf("a session is %+v", session)
 	}
-	want := identity.Principal{Organization: "acme", User: "ann", Key: "session:ann", Role: identity.Admin, Scopes: identity.AllScopes}
+	want := identity.Principal{Organization: "acme", User: "ann", Key: "session:ann", Role: identity.Admin, Stored: true, Scopes: identity.AllScopes}
 	if got := session.Principal(identity.Admin); got != want {
 		t.Errorf("it makes %+v", got)
 	}

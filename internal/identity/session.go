@@ -45,5 +45,5 @@ func CheckKey(key string) error { return CheckName(strings.TrimPrefix(key, sessi
 
 // Principal is who is signed in.
 func (s Session) Principal(role Role) Principal {
-	return Principal{Organization: s.Organization, User: s.User, Key: sessionKey + s.User, Role: role, Scopes: AllScopes}
+	return Principal{Organization: s.Organization, User: s.User, Key: sessionKey + s.User, Role: role, Stored: true, Scopes: AllScopes}
 }

@@ -128,7 +128,7 @@ func TestKeys(t *testing.T) {
 		ok(t, err)
 		ok(t, w.AddKey(ctx, by, key))
 		p, err := w.Authenticate(ctx, text.Reveal())
-		want := identity.Principal{Organization: "acme", User: "ann", Key: key.ID, Role: identity.Member, Scopes: identity.ScopeResponses}
+		want := identity.Principal{Organization: "acme", User: "ann", Key: key.ID, Role: identity.Member, Stored: true, Scopes: identity.ScopeResponses}
 		if err != nil || p != want {
 			t.Errorf("the key is %+v, %v", p, err)
 		}
